@@ -1,0 +1,31 @@
+"""ganneal: adversarial training that can be trusted. Annealed, stabilised and tested.
+
+>>> import ganneal as gn
+>>> run = gn.train("digits", lambda_likelihood="linear(-0.8->0, hold=0.2)", seed=0)             # doctest: +SKIP
+>>> run.sample(64)                                                                               # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ganneal.errors import GannealError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from ganneal.api import Run, resume, train
+    from ganneal.data import open_source
+    from ganneal.twosample import mmd_test
+
+__version__ = "0.1.0"
+
+_LAZY = {"Run": "api", "resume": "api", "train": "api", "open_source": "data", "mmd_test": "twosample"}
+"""Names that need torch are imported when they are asked for: `ganneal --help` must not wait for it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f"ganneal.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'ganneal' has no attribute '{name}'")
+
+
+__all__ = ["GannealError", "Run", "RunError", "UsageError", "mmd_test", "open_source", "resume", "train"]

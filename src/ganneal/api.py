@@ -1,0 +1,192 @@
+"""The library's face: `train`, `resume`, and `Run`, the handle of a run folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ganneal.data import Source, open_source
+from ganneal.engine import checkpoint, config, training
+from ganneal.engine.config import RUNTIME, Config
+from ganneal.engine.processes import Processes
+from ganneal.engine.trainer import Trainer
+from ganneal.errors import RunError, UsageError
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def started(self, trainer: Trainer) -> None: ...
+
+    def moved(self, trainer: Trainer, row: dict[str, Any]) -> None: ...
+
+    def noted(self, line: str) -> None: ...
+
+
+class Run:
+    """A run folder: sample from it, read its verdict, continue it.
+
+    >>> run = train("ring8", steps=200)                                                          # doctest: +SKIP
+    >>> run.sample(64).shape                                                                     # doctest: +SKIP
+    (64, 2)
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not (self.folder / "config.yaml").is_file():
+            raise UsageError(f"{self.folder}: not a run folder (it has no config.yaml)")
+        self.config: Config = config.make(config.read_yaml(self.folder / "config.yaml"))
+
+    def checkpoint(self, which: str = "last") -> Path:
+        """Path of the `last` checkpoint, of the `best` one by the held-out test, or of the one with that number of examples."""
+        folder = self.folder / "checkpoints"
+        found = checkpoint.listing(folder)
+        if not found:
+            raise RunError(f"{self.folder}: has no checkpoint yet")
+        if which == "last":
+            return found[-1]
+        if which == "best":
+            pointer = folder / "best.json"
+            return folder / json.loads(pointer.read_text())["file"] if pointer.exists() else found[-1]
+        if which.isdigit() and (path := folder / f"{int(which):012d}.safetensors") in found:
+            return path
+        raise UsageError(f"checkpoint: got '{which}'; allowed: last, best, or one of {', '.join(str(int(p.stem)) for p in found)}")
+
+    def trainer(self, which: str = "last") -> Trainer:
+        """The training, in memory, as it was at a checkpoint."""
+        return self._restored(self.source(), Processes(), which)
+
+    def source(self) -> Source:
+        """The data of the run, opened again."""
+        return open_configured(self.config, self.folder)
+
+    def _restored(self, source: Source, processes: Processes, which: str) -> Trainer:
+        path = self.checkpoint(which)
+        tree, meta = checkpoint.read(path)
+        made, present = meta["config"], json.loads(self.config.model_dump_json())
+        if changed := [key for key in present if key not in RUNTIME and made.get(key) != present[key]]:
+            key = changed[0]
+            raise UsageError(f"{self.folder / 'config.yaml'}: {key} is {present[key]!r} but {path.name} was made with {made.get(key)!r}; restore it, or start a new run")
+        trainer = Trainer(self.config, source, processes)
+        trainer.restore(tree, meta)
+        return trainer
+
+    def resume(self, watcher: training.Watcher | None = None) -> "Run":
+        """Continue an interrupted training to its end, bit for bit as if it had not been interrupted.
+
+        A run that is already finished stays as it is.
+        """
+        processes = Processes()
+        trainer = self._restored(self.source(), processes, "last")
+        if trainer.step >= trainer.steps and (self.folder / "verdict.json").exists():
+            return self
+        training.train(trainer, self.folder, watcher or Silent(), resumed=True)
+        if processes.first:
+            self.report()
+        return self
+
+    def sample(self, n: int, seed: int = 0, member: int = 0, which: str = "last", units: bool = True) -> np.ndarray:
+        """n samples: in the data's own units (uint8 pictures, table columns), or in the network's with `units=False`."""
+        if n < 1:
+            raise UsageError(f"n: at least 1 sample, got {n}")
+        if not 0 <= member < self.config.population:
+            raise UsageError(f"member: got {member}; allowed: 0 to {self.config.population - 1}")
+        trainer = self.trainer(which)
+        x: Tensor = trainer.sample(n, seed=seed, member=member).cpu()
+        return trainer.source.decode(x) if units else x.numpy()
+
+    @property
+    def verdict(self) -> dict[str, Any] | None:
+        """The contents of `verdict.json`, or None before the end of training."""
+        path = self.folder / "verdict.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def report(self) -> Path:
+        """Write `report.html` and return its path."""
+        from ganneal.report import render
+
+        return render(self.folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+
+def train(source: Any, watcher: training.Watcher | None = None, **options: Any) -> Run:
+    """Train a generator and return its run. Options are the keys of `engine.config.Config` (also `steps` instead of `examples`).
+
+    source    a text such as "digits", "ring8", "photos/" or "table.csv"; or an array or tensor of examples
+    seeds     several seeds train a population; a list as a schedule gives one value to each member
+
+    >>> run = train("digits", objective="rkl", lambda_likelihood="linear(-0.8->0, hold=0.2)", seed=0)      # doctest: +SKIP
+
+    Raises `UsageError` for anything that is not allowed, before any file is written.
+    """
+    given = {k: v for k, v in options.items() if v is not None}
+    array = None
+    if not isinstance(source, (str, Path)):
+        array, given["source"] = np.asarray(source), "data.npy"
+    else:
+        given["source"] = str(source)
+    if isinstance(given.get("seeds"), Sequence | range) and "population" not in given:
+        given["population"] = len(given["seeds"])
+    for key in ("lambda_likelihood", "lambda_entropy", "beta"):
+        if isinstance(given.get(key), (list, tuple)) and "population" not in given:
+            given["population"] = len(given[key])
+    data = open_source(given["source"] if array is None else array, **_opening(given))
+    settled = settle(config.complete(given, data.kind), data)
+    processes = Processes()
+    trainer = Trainer(settled, data, processes)
+    folder = training.create(settled) if processes.first else Path(settled.out or ".")
+    if array is not None and processes.first:
+        checkpoint.write_atomically(folder / "data.npy", _npy(array))
+    processes.wait()
+    training.train(trainer, folder, watcher or Silent())
+    run = Run(folder) if processes.first else _Elsewhere(folder, settled)
+    if processes.first:
+        run.report()
+    return run
+
+
+class _Elsewhere(Run):
+    """The run as a process sees it that does not write."""
+
+    def __init__(self, folder: Path, settled: Config):
+        self.folder, self.config = folder, settled
+
+
+def settle(wanted: Config, source: Source) -> Config:
+    """Replace what is automatic by what was decided, so that the run folder says it and `resume` repeats it."""
+    from ganneal.engine import devices
+    from ganneal.nets import MLPArchitecture, build
+
+    compile_it = devices.should_compile(wanted, isinstance(build(wanted.network), MLPArchitecture), devices.device_of(wanted))
+    return wanted.model_copy(update={"compile": "on" if compile_it else "off"})
+
+
+def open_configured(settled: Config, folder: Path) -> Source:
+    """The source of a configuration; data given as an array lie in the run folder."""
+    text = str(folder / "data.npy") if settled.source == "data.npy" else settled.source
+    return open_source(text, **_opening(settled.model_dump()))
+
+
+def _opening(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: values[k] for k in ("size", "heldout") if values.get(k) is not None}
+
+
+def _npy(array: np.ndarray) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def resume(folder: str | Path, watcher: training.Watcher | None = None) -> Run:
+    """Continue the training in a run folder."""
+    return Run(folder).resume(watcher)
+
+
+__all__ = ["Run", "resume", "train"]

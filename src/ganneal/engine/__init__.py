@@ -1,0 +1,1 @@
+"""The engine: configuration, training, populations, checkpoints, guard."""

@@ -1,0 +1,145 @@
+"""From a configuration and a source to a game, its optimizers and its schedules."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganneal.data import Source
+from ganneal.engine.batches import mix
+from ganneal.engine.coefficients import Coefficients
+from ganneal.engine.config import Config
+from ganneal.errors import UsageError, nearest
+from ganneal.game import Tensors
+from ganneal.gan import GAN
+from ganneal.nets import build as build_network
+from ganneal.objectives import OBJECTIVES, Objective
+from ganneal.penalties import PENALTIES, InputGradientPenalty
+from ganneal.schedules import Schedule, schedule
+from ganneal.scores import SCORES, ScoreEstimator
+from ganneal.solvers import OPTIMIZERS, SOLVERS, Optimizer, Solver
+from ganneal.temperature import members
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of a training, built and consistent with each other."""
+
+    game: GAN
+    solver: Solver
+    optimizers: dict[str, Optimizer]
+    coefficients: Coefficients
+    cautions: tuple[str, ...]
+
+
+def assemble(config: Config, source: Source) -> Assembly:
+    """Build all parts. Raises `UsageError` for unknown names, bad arguments and parts that do not fit together."""
+    objective = OBJECTIVES.build(config.objective)
+    penalties = tuple(PENALTIES.build(text) for text in config.penalty)
+    if len({p.name for p in penalties}) != len(penalties):
+        raise UsageError(f"penalty: each kind at most once, got {', '.join(config.penalty)}")
+    likelihood, entropy = config.lambdas()
+    estimators = {
+        "data_score": _estimator(config.score, source) if _moves(likelihood) else None,
+        "model_score": _estimator(config.model_score, None) if _moves(entropy) else None,
+    }
+    game = build_game(config, source, objective, penalties, estimators)
+    schedules: dict[str, Schedule] = {"lambda_likelihood": likelihood, "lambda_entropy": entropy}
+    rates = {"critic": config.lr_critic, "generator": config.lr_generator}
+    schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
+    stacked = config.population if config.population > 1 else None
+    optimizer = OPTIMIZERS.build(config.optimizer)
+    return Assembly(
+        game=game,
+        solver=SOLVERS.build(config.solver),
+        optimizers={p: optimizer for p in game.players},
+        coefficients=Coefficients(schedules, penalties, config.ema, stacked),
+        cautions=tuple(_cautions(game, objective, estimators)),
+    )
+
+
+def build_game(config: Config, source: Source, objective: Objective, penalties: Sequence[Any], estimators: dict[str, ScoreEstimator | None]) -> GAN:
+    """The game with fresh networks, whose initial values come from torch's global generator."""
+    network = build_network(config.network)
+    critic = network.critic(source.shape)
+    with torch.no_grad():
+        features = critic(torch.zeros(2, *source.shape), features=True)[1].shape[1]
+    for penalty in penalties:
+        if not isinstance(penalty, InputGradientPenalty):
+            critic = penalty.wrap(critic)
+    nets: dict[str, nn.Module] = {"critic": critic}
+    for player, estimator in estimators.items():
+        shape = (features,) if player == "data_score" and config.score_space == "features" else source.shape
+        net = estimator.network(shape) if estimator is not None and estimator.learned else None
+        if net is not None:
+            nets[player] = net
+    nets["generator"] = network.generator(config.latent, source.shape)
+    if config.model_score.startswith("noise_posterior") and estimators["model_score"] is not None and not config.noise:
+        raise UsageError("model_score: noise_posterior needs a generator with injected noise; set noise above 0")
+    return GAN(
+        architectures=nets, objective=objective, penalties=tuple(penalties), shape=source.shape, latent=config.latent,
+        data_score=estimators["data_score"], model_score=estimators["model_score"], score_space=config.score_space, features=features,
+        latent_law=config.latent_law, noise=config.noise, batch_coupled=network.batch_coupled,
+    )  # fmt: skip
+
+
+def initialise(config: Config, source: Source, assembly: Assembly, dtype: torch.dtype, device: torch.device) -> tuple[dict[str, Tensors], dict[str, Tensors]]:
+    """(parameters, buffers) by player, drawn anew for every member from its own seed; stacked for a population."""
+    game = assembly.game
+    found = []
+    for seed in config.member_seeds():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(seed, 0))
+            nets = build_game(config, source, game.objective, game.penalties, {"data_score": game.data_score, "model_score": game.model_score}).nets
+        found.append({p: [dict(net.named_parameters()), dict(net.named_buffers())] for p, net in nets.items()})
+    stack = torch.stack if config.population > 1 else lambda tensors: tensors[0].clone()
+
+    def gather(which: int) -> dict[str, Tensors]:
+        return {
+            p: {n: place(stack([member[p][which][n].detach() for member in found]), dtype, device) for n in found[0][p][which]}
+            for p in game.players
+        }
+
+    return gather(0), gather(1)
+
+
+def place(value: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A parameter where it is used: convolution weights in channels-last order, which the CPU's and the GPU's kernels prefer."""
+    value = value.to(device, dtype if value.is_floating_point() else None)
+    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value.contiguous()
+
+
+def work(config: Config, game: GAN) -> float:
+    """Multiply-adds of one step, roughly: six passes through every network's matrices, per example and member."""
+    matrices = sum(p.numel() for net in game.nets.values() for p in net.parameters())
+    return 12.0 * matrices * config.batch * config.population
+
+
+def _estimator(text: str, source: Source | None) -> ScoreEstimator:
+    if text == "exact":
+        if source is None or source.score is None:
+            what = "the model's score is not known" if source is None else f"the density of '{source.name}' is not known"
+            raise UsageError(f"score: exact is not available, {what}; use dsm")
+        return SCORES["exact"](source.score)
+    if text.split("(")[0] not in SCORES.entries:
+        raise UsageError(f"unknown score '{text}': {nearest(text, SCORES.entries)}")
+    return SCORES.build(text)
+
+
+def _moves(lambdas: Any) -> bool:
+    """Whether a schedule is anywhere different from 0."""
+    return any(member(t) != 0 for member in members(lambdas) for t in member.knots)
+
+
+def _cautions(game: GAN, objective: Objective, estimators: dict[str, ScoreEstimator | None]) -> list[str]:
+    lines = [e.caution(game.shape) for e in estimators.values() if e is not None]
+    if any(estimators.values()) and not objective.gibbs:
+        lines.append(f"{objective.name}: with a regulariser its optimum is not the Gibbs law mu^beta; only rkl and nwj anneal exactly")
+    if objective.optimum == "witness" and not game.penalties:
+        lines.append(f"{objective.name}: needs a Lipschitz critic; add a penalty such as gp, sgp, spectral or clip")
+    if math.prod(game.shape) > 1 and any(e is not None for e in estimators.values()) and any(p.name in ("spectral", "clip", "gp") for p in game.penalties):
+        lines.append("a Lipschitz constraint caps the critic's force: where a regulariser is stronger, tails follow the regulariser alone; prefer r1r2")
+    return [line for line in lines if line]

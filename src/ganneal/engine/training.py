@@ -1,0 +1,260 @@
+"""A training on disk: runs a `Trainer`, writes the run folder, and survives signals, crashes and full disks."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import yaml
+from torch import Tensor
+
+from ganneal.engine import checkpoint
+from ganneal.engine.config import Config
+from ganneal.engine.devices import environment
+from ganneal.engine.events import EventLog
+from ganneal.engine.guard import ADVICE, MAX_ROLLBACKS
+from ganneal.engine.trainer import Trainer
+from ganneal.engine.verdict import distance, parts, verdict
+from ganneal.errors import RunError, UsageError
+from ganneal.temperature import inverse_temperature
+
+
+class Watcher(Protocol):
+    """Is told what happens: the progress display, a notebook, a test."""
+
+    def started(self, trainer: Trainer) -> None: ...
+
+    def moved(self, trainer: Trainer, row: dict[str, Any]) -> None: ...
+
+    def noted(self, line: str) -> None: ...
+
+
+class Interrupted(Exception):
+    """Training stopped at a signal, after a checkpoint."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
+def train(trainer: Trainer, folder: Path, watcher: Watcher, resumed: bool = False) -> dict[str, Any]:
+    """Train to the end and return the verdict.
+
+    Raises `Interrupted` at SIGINT or SIGTERM, after a checkpoint was written; `RunError` when the guard gives up or a write fails.
+    """
+    recorder = Recorder(trainer, folder, watcher) if trainer.processes.first else None
+    try:
+        if recorder:
+            recorder.begin(resumed)
+        watcher.started(trainer)
+        with _signals() as caught:
+            _loop(trainer, recorder, watcher, caught)
+        found = recorder.finish() if recorder else {}
+        trainer.processes.wait()
+        return found
+    finally:
+        if recorder:
+            recorder.close()
+
+
+def _loop(trainer: Trainer, recorder: "Recorder | None", watcher: Watcher, caught: Callable[[], int]) -> None:
+    every = trainer.config.log_every
+    while trainer.step < trainer.steps:
+        begun, first = time.perf_counter(), trainer.step
+        boundary = min(trainer.steps, (trainer.step // every + 1) * every)
+        losses: dict[str, Tensor] = {}
+        while trainer.step < boundary and not caught():
+            losses = trainer.advance(min(boundary - trainer.step, 10))
+        if trainer.step == boundary and losses:
+            for trouble in trainer.check(losses):
+                watcher.noted(f"guard: member {trouble.member}: {trouble.problem} ({trouble.value:.3g}): {trouble.action}")
+                if recorder:
+                    recorder.log.write("guard", trainer.examples, **asdict(trouble))
+                if trainer.guard.lost:
+                    if recorder:
+                        recorder.end("failed")
+                    raise RunError(f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks; {ADVICE[trouble.problem]}")
+            row = _row(trainer, losses, (trainer.step - first) * trainer.config.batch / (time.perf_counter() - begun))
+            if recorder:
+                recorder.stepped(row)
+            watcher.moved(trainer, row)
+        if recorder is None and trainer.step % recorder_period(trainer) == 0:
+            trainer.mark_good()
+        if number := trainer.processes.agree(bool(caught())):
+            if recorder:
+                recorder.save()
+                recorder.end("interrupted")
+            raise Interrupted(caught() or int(number))
+
+
+def recorder_period(trainer: Trainer) -> int:
+    """Steps between checkpoints, a multiple of the log period."""
+    config = trainer.config
+    every = config.checkpoint_every or max(1, config.examples // 20)
+    return max(1, round(every / config.batch / config.log_every)) * config.log_every
+
+
+def _row(trainer: Trainer, losses: dict[str, Tensor], rate: float) -> dict[str, Any]:
+    t = trainer.progress(max(0, trainer.step - 1))
+    single = trainer.config.population == 1
+    lambdas = [trainer.assembly.coefficients.values(name, t) for name in ("lambda_likelihood", "lambda_entropy")]
+    width = max(len(v) for v in lambdas)
+    likelihood, entropy = (v * (width if len(v) == 1 else 1) for v in lambdas)
+    beta = [inverse_temperature(a, b) for a, b in zip(likelihood, entropy, strict=True)]
+
+    def short(values: list[float]) -> Any:
+        return values[0] if single or len(values) == 1 else values
+
+    return {
+        "losses": {p: short(loss.reshape(-1).tolist()) for p, loss in losses.items()},
+        "lambda_likelihood": short(likelihood), "lambda_entropy": short(entropy), "beta": short(beta), "rate": rate,
+    }  # fmt: skip
+
+
+class Recorder:
+    """Writes the run folder of one training."""
+
+    def __init__(self, trainer: Trainer, folder: Path, watcher: Watcher):
+        self.trainer, self.folder, self.watcher = trainer, folder, watcher
+        self.config, self.source = trainer.config, trainer.source
+        self.log = EventLog(folder / "events.jsonl")
+        self.period = recorder_period(trainer)
+        self.sample_period = self.config.sample_every or max(1, self.config.examples // 10)
+        self.sampled = -1
+        self.began = time.time()
+        self.best: tuple[float, str] | None = None
+        self.selection, self.held = parts(self.source)
+
+    def begin(self, resumed: bool) -> None:
+        """First event of a start or of a resume; a fresh start saves step 0, so that there is always a state to go back to."""
+        best = self.folder / "checkpoints" / "best.json"
+        if resumed and best.exists():
+            value = json.loads(best.read_text())
+            self.best = (value["distance"], value["file"])
+        self.sampled = self.trainer.examples // self.sample_period if resumed else -1
+        self.log.write("resume" if resumed else "start", self.trainer.examples, total=self.config.examples, members=self.config.population,
+                       compiled=self.trainer.compiled, environment=environment(self.trainer.device, self.trainer.processes.count))  # fmt: skip
+        if not resumed:
+            self.save()
+            self.draw()
+
+    def stepped(self, row: dict[str, Any]) -> None:
+        """After every log period: the event, and whatever is due."""
+        self.log.write("step", self.trainer.examples, **row)
+        if self.trainer.examples // self.sample_period > self.sampled:
+            self.draw()
+        if self.trainer.step % self.period == 0 or self.trainer.step == self.trainer.steps:
+            self.save()
+
+    def save(self) -> Path:
+        """Write a checkpoint, remember it as good, and keep the newest ones and the best."""
+        trainer, checkpoints = self.trainer, self.folder / "checkpoints"
+        tree, meta = trainer.snapshot()
+        path = checkpoint.write(checkpoints, trainer.examples, tree, {**meta, "config": json.loads(self.config.model_dump_json())})
+        trainer.mark_good()
+        score = distance(trainer.sample(len(self.selection), seed=1), self.selection) if len(self.selection) > 1 else 0.0
+        if np.isfinite(score) and (self.best is None or score < self.best[0]) and trainer.examples:
+            self.best = (score, path.name)
+            checkpoint.write_atomically(checkpoints / "best.json", json.dumps({"distance": score, "file": path.name}).encode())
+        checkpoint.prune(checkpoints, self.config.keep, checkpoints / self.best[1] if self.best else None)
+        self.log.write("checkpoint", trainer.examples, file=f"checkpoints/{path.name}")
+        return path
+
+    def draw(self) -> None:
+        """Samples for the report: pictures for images, points otherwise, beside held-out examples."""
+        trainer, source = self.trainer, self.source
+        n = 64 if source.kind == "image" else 1000
+        arrays: dict[str, Any] = {"x": self._units(trainer.sample(n)), "real": self._units(self.held[:n])}
+        if source.modes is not None:
+            arrays |= {"modes": source.modes.numpy(), "spread": np.float64(source.spread or 0.0)}
+        self.sampled = trainer.examples // self.sample_period
+        name = f"samples/{trainer.examples:012d}.npz"
+        checkpoint.write_atomically(self.folder / name, npz(arrays))
+        self.log.write("samples", trainer.examples, file=name)
+
+    def _units(self, x: Tensor) -> np.ndarray:
+        return self.source.decode(x) if self.source.kind == "image" else x.numpy()
+
+    def finish(self) -> dict[str, Any]:
+        """The verdict, the last samples, and the end."""
+        n = max(len(self.held), 2500 if self.source.modes is not None else 0)
+        found = verdict(self.config, self.source, [self.trainer.sample(n, seed=2, member=k).cpu() for k in range(self.config.population)])
+        checkpoint.write_atomically(self.folder / "verdict.json", json.dumps(found, indent=1).encode())
+        if self.sampled * self.sample_period < self.trainer.examples:
+            self.draw()
+        self.log.write("verdict", self.trainer.examples, **found)
+        self.end("finished")
+        return found
+
+    def end(self, reason: str) -> None:
+        """The last event."""
+        self.log.write("end", self.trainer.examples, reason=reason, seconds=round(time.time() - self.began, 3))
+
+    def close(self) -> None:
+        """Close the log."""
+        self.log.close()
+
+
+def npz(arrays: dict[str, Any]) -> bytes:
+    """The bytes of a compressed npz file."""
+    import io
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def create(config: Config) -> Path:
+    """Make the run folder with its configuration, whole or not at all.
+
+    Raises `UsageError` if the folder exists, `RunError` if it cannot be written.
+    """
+    folder = Path(config.out) if config.out else _free_name(Path("runs"), config.source)
+    try:
+        folder.mkdir(parents=True, exist_ok=False)
+        (folder / "checkpoints").mkdir()
+        (folder / "samples").mkdir()
+    except FileExistsError:
+        raise UsageError(f"{folder}: exists already; choose another --out, or `ganneal resume {folder}`") from None
+    except OSError as error:
+        raise RunError(f"{folder}: cannot create it ({error.strerror or error})") from None
+    text = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)
+    checkpoint.write_atomically(folder / "config.yaml", text.encode())
+    return folder
+
+
+def _free_name(parent: Path, source: str) -> Path:
+    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem or source).strip("-")[:40] or "run"
+    numbers = (parent / f"{stem}-{k}" for k in range(1, 1_000_000))
+    return next(p for p in numbers if not p.exists())
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], int]]:
+    """Note SIGINT and SIGTERM instead of dying of them; a second one kills. Outside the main thread there is nothing to catch."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:
+        before = {}
+    try:
+        yield lambda: caught[0] if caught else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["Interrupted", "Watcher", "create", "npz", "train"]

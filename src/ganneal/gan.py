@@ -1,0 +1,179 @@
+"""The annealed GAN: one generator, one critic, and score players where a regulariser needs them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganneal import annealing
+from ganneal.game import Draw, Nets, Tensors, input_gradient, sum_squares
+from ganneal.objectives import Objective
+from ganneal.penalties import InputGradientPenalty, Penalty
+from ganneal.scores import NoisePosterior, ScoreEstimator
+
+SCORE_PLAYERS = ("data_score", "model_score")
+
+
+@dataclass(frozen=True)
+class GAN:
+    """Objective + penalties on the critic + likelihood and entropy regularisers on the generator.
+
+    critic:      L_C = objective.critic(y(x_mu), y(x_rho)) + sum of penalties
+    generator:   L_G = objective.generator(...) - lambda_likelihood R[s_mu] + lambda_entropy R[s_rho]      (annealing.regulariser)
+    scores:      each learned estimator's own loss, on data or on the generator's samples
+
+    architectures   modules by player; their parameters are only templates
+    shape, latent   per-example shape of x, number of latent coordinates (z is standard normal, or uniform on [-1, 1])
+    data_score      estimator of grad log mu, or None where lambda_likelihood is 0 throughout; model_score likewise for rho
+    score_space     "data", or "features": the likelihood is that of the critic's feature layer
+    features        size of the critic's feature layer, for the feature space
+    noise           standard deviation of noise injected after the generator, x = g(z) + noise e, which gives rho a density
+    batch_coupled   the critic uses batch statistics, so that data and model batches must not share a pass
+    """
+
+    architectures: Mapping[str, nn.Module]
+    objective: Objective
+    penalties: tuple[Penalty, ...]
+    shape: tuple[int, ...]
+    latent: int
+    data_score: ScoreEstimator | None = None
+    model_score: ScoreEstimator | None = None
+    score_space: Literal["data", "features"] = "data"
+    features: int = 0
+    latent_law: Literal["normal", "uniform"] = "normal"
+    noise: float = 0.0
+    batch_coupled: bool = False
+
+    @property
+    def nets(self) -> Mapping[str, nn.Module]:
+        """The architecture of every player."""
+        return self.architectures
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Critic first, then learned scores, the generator last."""
+        return ("critic", *(p for p in SCORE_PLAYERS if p in self.architectures), "generator")
+
+    @property
+    def averaged(self) -> frozenset[str]:
+        """The generator reads learned scores through their running averages."""
+        return frozenset(p for p in SCORE_PLAYERS if p in self.architectures)
+
+    @property
+    def draws(self) -> dict[str, dict[str, Draw]]:
+        """What each player's loss reads from a batch."""
+        real, fake = {"real": Draw("real", self.shape)}, {"z": Draw("normal" if self.latent_law == "normal" else "uniform", (self.latent,))}
+        if self.noise:
+            fake["generator.noise"] = Draw("normal", self.shape)
+        critic = {**real, **fake}
+        for penalty in self._gradient_penalties():
+            critic |= penalty.draws()
+        generator = dict(fake)
+        if self.objective.paired or (self.data_score is not None and self.data_score.reads_samples):
+            generator |= real
+        found = {"critic": critic, "generator": generator}
+        if "data_score" in self.architectures:
+            assert self.data_score is not None
+            found["data_score"] = {**real, **self.data_score.draws(self._score_shape())}
+        if "model_score" in self.architectures:
+            assert self.model_score is not None
+            found["model_score"] = {**fake, **self.model_score.draws(self.shape)}
+        return found
+
+    def loss(self, player: str, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
+        """The scalar that `player` minimises; pure in `nets`, `batch` and `coefficients`."""
+        if player == "critic":
+            return self._critic_loss(nets, batch, coefficients)
+        if player == "generator":
+            return self._generator_loss(nets, batch, coefficients)
+        if player == "data_score":
+            assert self.data_score is not None
+            return self.data_score.loss(nets[player], self._in_score_space(nets, batch["real"]), batch)
+        assert self.model_score is not None
+        return self.model_score.loss(nets[player], self.generate(nets, batch), batch)
+
+    def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
+        """Weight clipping or a power iteration after a step of the critic."""
+        if player == "critic":
+            for penalty in self.penalties:
+                if not isinstance(penalty, InputGradientPenalty):
+                    penalty.project(self.architectures["critic"], params, buffers)
+
+    def generate(self, nets: Nets, batch: Mapping[str, Tensor]) -> Tensor:
+        """x = g(z) + noise e, [B, *shape]."""
+        x = nets["generator"](self._latents(batch))
+        return x + self.noise * batch["generator.noise"] if self.noise else x
+
+    def _latents(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return batch["z"] if self.latent_law == "normal" else 2 * batch["z"] - 1
+
+    def _gradient_penalties(self) -> tuple[InputGradientPenalty, ...]:
+        return tuple(p for p in self.penalties if isinstance(p, InputGradientPenalty))
+
+    def _score_shape(self) -> tuple[int, ...]:
+        return self.shape if self.score_space == "data" else (self.features,)
+
+    def _in_score_space(self, nets: Nets, x: Tensor) -> Tensor:
+        return x if self.score_space == "data" else nets["critic"](x, features=True)[1]
+
+    def _critic_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
+        real, fake = batch["real"], self.generate(nets, batch).to(batch["real"].dtype)
+        active = [p for p in self._gradient_penalties() if p.name in coefficients]
+        outputs, gradients = self._evaluate(nets["critic"], real, fake, {m for p in active for m in p.measures}, batch)
+        loss = self.objective.critic_loss(outputs["data"], outputs["model"])
+        for penalty in active:
+            terms = sum(penalty.of(sum_squares(gradients[m])) for m in penalty.measures)
+            loss = loss + coefficients[penalty.name] * terms
+        return loss
+
+    def _evaluate(
+        self, critic: nn.Module, real: Tensor, fake: Tensor, measures: set[str], batch: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Critic outputs on data and model, and input gradients at `measures`, in as few passes as there can be."""
+        points = {"data": real, "model": fake}
+        outputs: dict[str, Tensor] = {}
+        gradients: dict[str, Tensor] = {}
+
+        def evaluate(names: list[str], differentiate: bool) -> None:
+            if not names:
+                return
+            x = torch.cat([points[n] for n in names]) if len(names) > 1 else points[names[0]]
+            if differentiate:
+                with torch.autocast(x.device.type, enabled=False):  # penalties stay in full precision
+                    y, g = input_gradient(critic, x)
+                gradients.update(zip(names, g.chunk(len(names)), strict=True))
+            else:
+                y = critic(x).to(x.dtype)
+            outputs.update(zip(names, y.chunk(len(names)), strict=True))
+
+        for differentiate in (True, False):
+            names = [n for n in points if (n in measures) == differentiate]
+            for group in [[n] for n in names] if self.batch_coupled else [names]:
+                evaluate(group, differentiate)
+        for measure in measures - set(points):
+            points[measure] = self._mixing(measure).points(measure, real, fake, batch)
+            evaluate([measure], True)
+        return outputs, gradients
+
+    def _mixing(self, measure: str) -> InputGradientPenalty:
+        return next(p for p in self._gradient_penalties() if measure in p.measures)
+
+    def _generator_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
+        x = self.generate(nets, batch)
+        y, space = nets["critic"](x, features=True) if self.score_space == "features" else (nets["critic"](x), x)
+        y_real = nets["critic"](batch["real"]) if self.objective.paired else y
+        loss = self.objective.generator_loss(y_real.to(torch.promote_types(y.dtype, torch.float32)), y.to(torch.promote_types(y.dtype, torch.float32)))
+        data_score = model_score = None
+        if self.data_score is not None:
+            samples = self._in_score_space(nets, batch["real"]).detach() if self.data_score.reads_samples else None
+            data_score = self.data_score.score(space.detach(), net=nets.get("data_score"), samples=samples)
+        if data_score is not None:
+            loss = loss + annealing.regulariser(space, data_score, None, coefficients["lambda_likelihood"], coefficients["lambda_entropy"])
+        if self.model_score is not None:
+            centres = nets["generator"](self._latents(batch)) if isinstance(self.model_score, NoisePosterior) else x
+            samples = centres.detach() if self.model_score.reads_samples else None
+            model_score = self.model_score.score(x.detach(), net=nets.get("model_score"), samples=samples)
+            loss = loss + annealing.regulariser(x, None, model_score, coefficients["lambda_likelihood"], coefficients["lambda_entropy"])
+        return loss

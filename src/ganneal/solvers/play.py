@@ -1,0 +1,108 @@
+"""What a solver needs to play a game, and nothing that it should not know: populations, precision and processes are hidden here."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ganneal.game import Game, Tensors, bind
+from ganneal.solvers.optimizers import Optimizer, Slots
+
+Batch = Mapping[str, Tensor]
+Coefficients = Mapping[str, Tensor]
+
+
+@dataclass
+class State:
+    """All of a game in progress that lives in tensors: per player its parameters, buffers, optimizer slots, and running averages."""
+
+    params: dict[str, Tensors]
+    buffers: dict[str, Tensors]
+    slots: dict[str, Slots]
+    averages: dict[str, Tensors] = field(default_factory=dict)
+
+    def clone(self) -> "State":
+        """A copy that shares nothing."""
+        return State(*(_copy(part) for part in (self.params, self.buffers, self.slots, self.averages)))
+
+
+def _copy(tree: Any) -> Any:
+    return {k: _copy(v) for k, v in tree.items()} if isinstance(tree, dict) else tree.clone()
+
+
+class Solver(Protocol):
+    """Turns losses into steps.
+
+    plan    names the player of every batch that one step consumes, in order
+    step    moves `state` in place; returns the losses by player, on the device, unread
+    """
+
+    def plan(self, players: tuple[str, ...]) -> tuple[str, ...]: ...
+
+    def step(self, play: "Play", state: State, batches: tuple[Batch, ...], coefficients: Coefficients) -> dict[str, Tensor]: ...
+
+
+class Play:
+    """A game with its optimizers, for one member or for a stacked population.
+
+    game          the losses
+    optimizers    one per player
+    population    whether parameters, batches and coefficients carry a leading axis of members
+    reduce        averages (loss, gradients) over processes, in place; None for one process
+    precision     torch.bfloat16 for autocast, or None
+    """
+
+    def __init__(self, game: Game, optimizers: Mapping[str, Optimizer], population: bool = False,
+                 reduce: Callable[[list[Tensor]], None] | None = None, precision: torch.dtype | None = None):  # fmt: skip
+        self.game, self.optimizers, self.population = game, optimizers, population
+        self.reduce, self.precision = reduce, precision
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The players in the order in which they move."""
+        return self.game.players
+
+    def start(self, params: dict[str, Tensors], buffers: dict[str, Tensors], averaged: tuple[str, ...] = ()) -> State:
+        """A fresh state; `averaged` players get running averages, beside those that the game itself asks for."""
+        slots = {p: self.optimizers[p].start(params[p]) for p in self.players}
+        averages = {p: _copy(params[p]) for p in self.players if p in averaged or p in self.game.averaged}
+        return State(params, buffers, slots, averages)
+
+    def loss(self, player: str, params: dict[str, Tensors], buffers: dict[str, Tensors], batch: Batch, coefficients: Coefficients) -> Tensor:
+        """The player's loss, 0-d, or [N] for a population."""
+
+        def one(params: dict[str, Tensors], buffers: dict[str, Tensors], batch: Batch, coefficients: Coefficients) -> Tensor:
+            return self.game.loss(player, bind(self.game.nets, params, buffers), batch, coefficients)
+
+        arguments = (params, buffers, dict(batch), dict(coefficients))
+        return torch.vmap(one, randomness="error")(*arguments) if self.population else one(*arguments)
+
+    def gradient(self, player: str, state: State, batch: Batch, coefficients: Coefficients) -> tuple[Tensor, Tensors]:
+        """Loss of `player` and the gradient in its own parameters, everybody else held fixed."""
+        seen = {p: state.averages[p] if p in self.game.averaged else state.params[p] for p in self.players}
+        own = {name: p.detach().requires_grad_() for name, p in state.params[player].items()}
+        autocast = torch.autocast(next(iter(own.values())).device.type, self.precision) if self.precision else contextlib.nullcontext()
+        with torch.enable_grad(), autocast:
+            loss = self.loss(player, {**seen, player: own}, state.buffers, batch, coefficients)
+            gradients = torch.autograd.grad(loss.sum(), list(own.values()))
+        loss = loss.detach()
+        if self.reduce is not None:
+            gradients = [g.contiguous() for g in gradients]
+            self.reduce([loss, *gradients])
+        return loss, dict(zip(own, gradients, strict=True))
+
+    def descend(self, player: str, state: State, gradients: Tensors, coefficients: Coefficients) -> None:
+        """Move `player` along minus `gradients` with its optimizer, project, and follow with its running average."""
+        self.optimizers[player].descend(state.params[player], gradients, state.slots[player], coefficients[f"lr.{player}"])
+        with torch.no_grad():
+            self.game.project(player, state.params[player], state.buffers[player])
+            if player in state.averages:
+                names = list(state.averages[player])
+                toward = [state.params[player][n] for n in names]
+                keep = coefficients["average"]
+                weight = 1 - (keep if keep.dim() == 0 else keep[0])
+                for average, value in zip((state.averages[player][n] for n in names), toward, strict=True):
+                    average.lerp_(value, weight.to(value.dtype))
