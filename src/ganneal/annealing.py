@@ -26,16 +26,10 @@ def surrogate(x: Float[Tensor, "b *shape"], score: Float[Tensor, "b *shape"]) ->
     return (x * score.detach()).flatten(1).sum(1).mean()
 
 
-def regulariser(
-    x: Float[Tensor, "b *shape"], data_score: Tensor | None, model_score: Tensor | None, lambda_likelihood: Tensor, lambda_entropy: Tensor
-) -> Tensor:
-    """-lambda_likelihood R[s_mu] + lambda_entropy R[s_rho], what the generator's loss gains. A missing score contributes nothing."""
-    total = torch.zeros((), dtype=x.dtype, device=x.device)
-    if data_score is not None:
-        total = total - lambda_likelihood * surrogate(x, data_score)
-    if model_score is not None:
-        total = total + lambda_entropy * surrogate(x, model_score)
-    return total
+def clip_norm(score: Float[Tensor, "b *shape"], most: float) -> Float[Tensor, "b *shape"]:
+    """Scores with a norm of at most `most` per example, their direction kept. Exact where |S| <= most; elsewhere it bounds the force."""
+    norms = score.flatten(1).square().sum(1).clamp(min=1e-24).sqrt()
+    return score * (most / norms).clamp(max=1.0).reshape(-1, *[1] * (score.dim() - 1))
 
 
-__all__ = ["Clock", "check_path", "inverse_temperature", "members", "regulariser", "surrogate"]
+__all__ = ["Clock", "check_path", "clip_norm", "inverse_temperature", "members", "surrogate"]

@@ -11,7 +11,7 @@ from ganneal import annealing
 from ganneal.game import Draw, Nets, Tensors, input_gradient, sum_squares
 from ganneal.objectives import Objective
 from ganneal.penalties import InputGradientPenalty, Penalty
-from ganneal.scores import NoisePosterior, ScoreEstimator
+from ganneal.scores import DenoisingAutoencoder, NoisePosterior, ScoreEstimator
 
 SCORE_PLAYERS = ("data_score", "model_score")
 
@@ -29,7 +29,10 @@ class GAN:
     data_score      estimator of grad log mu, or None where lambda_likelihood is 0 throughout; model_score likewise for rho
     score_space     "data", or "features": the likelihood is that of the critic's feature layer
     features        size of the critic's feature layer, for the feature space
-    noise           standard deviation of noise injected after the generator, x = g(z) + noise e, which gives rho a density
+    noisy           data and samples carry Gaussian noise of standard deviation coefficients["noise"], x = g(z) + noise e: both laws then
+                    have densities, and with a score at the same noise level the critic and the score speak of the same law
+    score_clip      largest norm of a score, per example; 0 for none. Where data lie on a thin set the score grows without bound away
+                    from it, beyond any force that a penalised critic can balance
     batch_coupled   the critic uses batch statistics, so that data and model batches must not share a pass
     """
 
@@ -43,7 +46,8 @@ class GAN:
     score_space: Literal["data", "features"] = "data"
     features: int = 0
     latent_law: Literal["normal", "uniform"] = "normal"
-    noise: float = 0.0
+    noisy: bool = False
+    score_clip: float = 0.0
     batch_coupled: bool = False
 
     @property
@@ -65,14 +69,17 @@ class GAN:
     def draws(self) -> dict[str, dict[str, Draw]]:
         """What each player's loss reads from a batch."""
         real, fake = {"real": Draw("real", self.shape)}, {"z": Draw("normal" if self.latent_law == "normal" else "uniform", (self.latent,))}
-        if self.noise:
-            fake["generator.noise"] = Draw("normal", self.shape)
+        if self.noisy:
+            real["real.noise"] = fake["z.noise"] = Draw("normal", self.shape)
         critic = {**real, **fake}
         for penalty in self._gradient_penalties():
             critic |= penalty.draws()
         generator = dict(fake)
         if self.objective.paired or (self.data_score is not None and self.data_score.reads_samples):
             generator |= real
+        if self._published():
+            assert self.data_score is not None
+            generator |= self.data_score.draws(self._score_shape())
         found = {"critic": critic, "generator": generator}
         if "data_score" in self.architectures:
             assert self.data_score is not None
@@ -92,7 +99,7 @@ class GAN:
             assert self.data_score is not None
             return self.data_score.loss(nets[player], self._in_score_space(nets, batch["real"]), batch)
         assert self.model_score is not None
-        return self.model_score.loss(nets[player], self.generate(nets, batch), batch)
+        return self.model_score.loss(nets[player], nets["generator"](self._latents(batch)), batch)
 
     def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
         """Weight clipping or a power iteration after a step of the critic."""
@@ -101,16 +108,17 @@ class GAN:
                 if not isinstance(penalty, InputGradientPenalty):
                     penalty.project(self.architectures["critic"], params, buffers)
 
-    def generate(self, nets: Nets, batch: Mapping[str, Tensor]) -> Tensor:
-        """x = g(z) + noise e, [B, *shape]."""
-        x = nets["generator"](self._latents(batch))
-        return x + self.noise * batch["generator.noise"] if self.noise else x
+    def _noised(self, x: Tensor, batch: Mapping[str, Tensor], which: str, coefficients: Mapping[str, Tensor]) -> Tensor:
+        return x + coefficients["noise"] * batch[f"{which}.noise"] if self.noisy else x
 
     def _latents(self, batch: Mapping[str, Tensor]) -> Tensor:
         return batch["z"] if self.latent_law == "normal" else 2 * batch["z"] - 1
 
     def _gradient_penalties(self) -> tuple[InputGradientPenalty, ...]:
         return tuple(p for p in self.penalties if isinstance(p, InputGradientPenalty))
+
+    def _published(self) -> bool:
+        return isinstance(self.data_score, DenoisingAutoencoder) and self.data_score.reads_samples
 
     def _score_shape(self) -> tuple[int, ...]:
         return self.shape if self.score_space == "data" else (self.features,)
@@ -119,7 +127,8 @@ class GAN:
         return x if self.score_space == "data" else nets["critic"](x, features=True)[1]
 
     def _critic_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
-        real, fake = batch["real"], self.generate(nets, batch).to(batch["real"].dtype)
+        real = self._noised(batch["real"], batch, "real", coefficients)
+        fake = self._noised(nets["generator"](self._latents(batch)).to(real.dtype), batch, "z", coefficients)
         active = [p for p in self._gradient_penalties() if p.name in coefficients]
         outputs, gradients = self._evaluate(nets["critic"], real, fake, {m for p in active for m in p.measures}, batch)
         loss = self.objective.critic_loss(outputs["data"], outputs["model"])
@@ -161,19 +170,22 @@ class GAN:
         return next(p for p in self._gradient_penalties() if measure in p.measures)
 
     def _generator_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
-        x = self.generate(nets, batch)
+        centres = nets["generator"](self._latents(batch))
+        x = self._noised(centres, batch, "z", coefficients)
         y, space = nets["critic"](x, features=True) if self.score_space == "features" else (nets["critic"](x), x)
-        y_real = nets["critic"](batch["real"]) if self.objective.paired else y
+        y_real = nets["critic"](self._noised(batch["real"], batch, "real", coefficients)) if self.objective.paired else y
         loss = self.objective.generator_loss(y_real.to(torch.promote_types(y.dtype, torch.float32)), y.to(torch.promote_types(y.dtype, torch.float32)))
-        data_score = model_score = None
         if self.data_score is not None:
             samples = self._in_score_space(nets, batch["real"]).detach() if self.data_score.reads_samples else None
-            data_score = self.data_score.score(space.detach(), net=nets.get("data_score"), samples=samples)
-        if data_score is not None:
-            loss = loss + annealing.regulariser(space, data_score, None, coefficients["lambda_likelihood"], coefficients["lambda_entropy"])
+            if isinstance(self.data_score, DenoisingAutoencoder) and samples is not None:
+                samples = self.data_score.noisy(samples, batch)
+            score = self.data_score.score(space.detach(), net=nets.get("data_score"), samples=samples)
+            loss = loss - coefficients["lambda_likelihood"] * annealing.surrogate(space, self._clipped(score))
         if self.model_score is not None:
-            centres = nets["generator"](self._latents(batch)) if isinstance(self.model_score, NoisePosterior) else x
-            samples = centres.detach() if self.model_score.reads_samples else None
-            model_score = self.model_score.score(x.detach(), net=nets.get("model_score"), samples=samples)
-            loss = loss + annealing.regulariser(x, None, model_score, coefficients["lambda_likelihood"], coefficients["lambda_entropy"])
+            samples = (centres if isinstance(self.model_score, NoisePosterior) else x).detach() if self.model_score.reads_samples else None
+            score = self.model_score.score(x.detach(), net=nets.get("model_score"), samples=samples)
+            loss = loss + coefficients["lambda_entropy"] * annealing.surrogate(x, self._clipped(score))
         return loss
+
+    def _clipped(self, score: Tensor) -> Tensor:
+        return annealing.clip_norm(score, self.score_clip) if self.score_clip else score

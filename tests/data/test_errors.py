@@ -100,7 +100,7 @@ FILES = {
     "tiny images": ("x.npy", {"x.npy": npy(PIXELS[:, :3])}, ["x.npy", "6x3", "4..1024"]),
     "which key": ("x.npz", {"x.npz": npz(a=HOLED, b=HOLED)}, ["x.npz", "x.npz:KEY", "a, b"]),
     "wrong key": ("x.npz:tain", {"x.npz": npz(train=HOLED, b=HOLED)}, ["'tain'", "did you mean 'train'"]),
-    "empty npz": ("x.npz", {"x.npz": npz()}, ["x.npz"]),
+    "empty npz": ("x.npz", {"x.npz": npz()}, ["x.npz", "no arrays"]),
     "object npz": ("x.npz", {"x.npz": npz(a=np.array([{}], object))}, ["x.npz:a", "Python objects"]),
     "broken npz": ("x.npz", {"x.npz": npz(a=np.ones(9))[:-30]}, ["x.npz", "truncated"]),
     "odd test part": ("x.npz", {"x.npz": npz(x_train=PIXELS, x_test=PIXELS[:, :5])}, ["x.npz", "(5, 6)", "agree"]),

@@ -163,7 +163,7 @@ def test_shapes_that_do_not_fit(text: str, shape: tuple[int, ...]) -> None:
     [
         "mpl",
         "mlp(width=0)",
-        "mlp(depth=1.5)",
+        "mlp(depth=-1)",
         "mlp(activation=tan)",
         "dcgan(width=3)",
         "dcgan(published=true, width=32)",

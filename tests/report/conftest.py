@@ -74,7 +74,8 @@ def build(run: Path, kind: str, **change: Any) -> Path:
     members, total = change.get("members", 12) if kind == "population" else 1, 960_000
     source = change.get("source", {"toy": "ring", "population": "ring", "table": "wine.csv"}.get(kind, kind))
     config = {
-        "source": source, "recipe": "annealed", "seed": 0, "objective": "rkl", "solver": {"name": "alternating", "lr": 1e-4, "betas": [0, 0.9]},
+        "source": source, "recipe": "annealed", "seed": 0, "objective": "rkl",
+        "solver": {"name": "alternating", "lr": 1e-4, "betas": [0, 0.9]},
         "schedules": {"lambda_likelihood": "linear(1->0)", "lambda_entropy": "constant(1)"}, "batch": 256,
     }  # fmt: skip
     (run / "config.yaml").write_text(yaml.safe_dump(config))

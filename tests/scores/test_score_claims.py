@@ -40,7 +40,7 @@ def test_claim_14_optimal_denoiser_knows_the_smoothed_score() -> None:
 
 
 def test_claim_14_the_loss_is_stationary_at_the_optimal_denoiser() -> None:
-    """At r*(y) = y + sigma^2 score(y) the derivative of the loss along any perturbation h is 0; at another r it is not."""
+    """At r*(y) = y + sigma^2 score(y) the loss has slope 0 along any perturbation h; at another r it has not."""
     sigma, n = 0.5, 400
     u = quantiles(n)
     x = torch.cat([-2 + 0.5 * u] * 7 + [1.5 + 0.8 * u] * 3)[:, None].expand(-1, n).reshape(-1, 1)
@@ -81,7 +81,7 @@ def test_claim_14_sliced_score_matching_on_linear_scores(variance_reduced: bool)
 
 @pytest.mark.parametrize(("sigma", "lam", "variance"), [(0.3, 1, 0.52153), (1.0, 1, 0.66667), (1.0, -0.5, 1.33333)])
 def test_bias_of_the_denoising_autoencoder(sigma: float, lam: float, variance: float) -> None:
-    """On N(0, 1) the best linear r gives -x / (1 + sigma^2); the tempered variance is 1 / (1 + lambda / (1 + sigma^2))."""
+    """On N(0, 1) the best linear r gives -x / (1 + sigma^2); tempered variance 1 / (1 + lambda / (1 + sigma^2))."""
     u = quantiles(60)
     x, eps = u.repeat_interleave(60)[:, None], u.repeat(60)[:, None]
     estimator = dae(sigma)
@@ -112,7 +112,7 @@ def error(text: str, d: int, seed: int) -> float:
     ],
 )
 def test_claim_15_errors_on_a_standard_normal(text: str, table: dict[int, float], seeds: dict[int, int]) -> None:
-    """Within 15% of section 5, M = 500. Stein's error at d = 1 varies by 28% from seed to seed, hence more seeds there."""
+    """Within 15% of section 5, M = 500. Stein's error at d = 1 varies by 28% between seeds, hence more of them."""
     for d, expected in table.items():
         measured = sum(error(text, d, seed) for seed in range(seeds[d])) / seeds[d]
         assert abs(measured / expected - 1) < 0.15, (d, measured)

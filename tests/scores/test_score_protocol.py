@@ -136,7 +136,7 @@ def test_stein_out_of_sample_extends_the_estimate_at_the_samples() -> None:
         "stein(eta=0)",
         "ssge(keep=1.5)",
         "noise_posterior(sigma=0)",
-        "affine(jitter=none)",
+        "affine(jitter=0)",
         "dms",
     ],
 )

@@ -72,6 +72,8 @@ def open_npz(path: Path, name: str, key: str | None, options: Options) -> Source
                 key = next((k for k in ("x_train", "x") if k in members), None)
                 if key is None and len(members) == 1:
                     key = next(iter(members))
+            if not members:
+                raise UsageError(f"{name}: the file holds no arrays; at least 1 is needed")
             if key is None:
                 raise UsageError(
                     f"{name}: which array? write {path.name}:KEY with a key of: {', '.join(sorted(members))}"

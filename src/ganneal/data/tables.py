@@ -2,6 +2,7 @@
 
 from array import array
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def open_csv(path: Path, name: str, options: Options) -> Table:
             file.seek(0)
             reader = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
             lines = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
-            head = [line for line, _ in zip(lines, range(2), strict=False)]
+            head = list(islice(lines, 2))
             if not head:
                 raise UsageError(f"{name}: the file is empty; rows of numbers are needed")
             width, width_line = len(head[0][1]), head[0][0]

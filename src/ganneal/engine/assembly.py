@@ -47,7 +47,7 @@ def assemble(config: Config, source: Source) -> Assembly:
         "model_score": _estimator(config.model_score, None) if _moves(entropy) else None,
     }
     game = build_game(config, source, objective, penalties, estimators)
-    schedules: dict[str, Schedule] = {"lambda_likelihood": likelihood, "lambda_entropy": entropy}
+    schedules: dict[str, Schedule] = {"lambda_likelihood": likelihood, "lambda_entropy": entropy, "noise": schedule(config.noise)}
     rates = {"critic": config.lr_critic, "generator": config.lr_generator}
     schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
     stacked = config.population if config.population > 1 else None
@@ -77,12 +77,12 @@ def build_game(config: Config, source: Source, objective: Objective, penalties: 
         if net is not None:
             nets[player] = net
     nets["generator"] = network.generator(config.latent, source.shape)
-    if config.model_score.startswith("noise_posterior") and estimators["model_score"] is not None and not config.noise:
-        raise UsageError("model_score: noise_posterior needs a generator with injected noise; set noise above 0")
+    if config.model_score.startswith("noise_posterior") and estimators["model_score"] is not None and not _moves(schedule(config.noise)):
+        raise UsageError("model_score: noise_posterior needs noise on the samples; set noise above 0")
     return GAN(
         architectures=nets, objective=objective, penalties=tuple(penalties), shape=source.shape, latent=config.latent,
         data_score=estimators["data_score"], model_score=estimators["model_score"], score_space=config.score_space, features=features,
-        latent_law=config.latent_law, noise=config.noise, batch_coupled=network.batch_coupled,
+        latent_law=config.latent_law, noisy=_moves(schedule(config.noise)), score_clip=config.score_clip, batch_coupled=network.batch_coupled,
     )  # fmt: skip
 
 

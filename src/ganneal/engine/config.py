@@ -54,6 +54,8 @@ class Config(BaseModel):
     """Estimator of the model score, used where lambda_entropy is not 0."""
     score_space: Literal["data", "features"] = "data"
     """Whether the likelihood is that of the data or of the critic's features."""
+    score_clip: float = Field(0.0, ge=0)
+    """Largest norm of a score per example, 0 for none: bounds the regulariser's force where data lie on a thin set."""
     score_warmup: int = Field(0, ge=0)
     """Examples on which the data score is trained alone before the game begins."""
 
@@ -63,8 +65,8 @@ class Config(BaseModel):
     """Number of latent coordinates."""
     latent_law: Literal["normal", "uniform"] = "normal"
     """Law of the latent coordinates; uniform is on [-1, 1]."""
-    noise: float = Field(0.0, ge=0)
-    """Standard deviation of noise injected after the generator."""
+    noise: str = "0"
+    """Schedule of the standard deviation of noise added to data and samples alike, so that both laws have densities."""
 
     solver: str = "alternating"
     """How losses become steps: alternating(n_critic=1), simultaneous."""
@@ -113,7 +115,7 @@ class Config(BaseModel):
     level: float = Field(0.05, gt=0, lt=1)
     """Level of the verdict."""
 
-    @field_validator("lambda_likelihood", "lambda_entropy", "beta", "lr_generator", "lr_critic", "lr_score", mode="before")
+    @field_validator("lambda_likelihood", "lambda_entropy", "beta", "noise", "lr_generator", "lr_critic", "lr_score", mode="before")
     @classmethod
     def _text(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -135,14 +137,14 @@ class Config(BaseModel):
     def _consistent(self) -> "Config":
         if self.seeds is not None and len(self.seeds) != self.population:
             raise UsageError(f"seeds: {len(self.seeds)} given for a population of {self.population}; give one for each member")
-        for key in ("lambda_likelihood", "lambda_entropy", "lr_generator", "lr_critic", "lr_score"):
+        for key in ("lambda_likelihood", "lambda_entropy", "noise", "lr_generator", "lr_critic", "lr_score"):
             built = schedule(getattr(self, key))
             if isinstance(built, Each) and len(built.members) != self.population:
                 raise UsageError(f"{key}: {len(built.members)} entries for a population of {self.population}; give one for each member")
-            if key.startswith("lr_"):
+            if key.startswith(("lr_", "noise")):
                 for member in built.members if isinstance(built, Each) else (built,):
                     if any(member(t) < 0 for t in member.knots):
-                        raise UsageError(f"{key}: a learning rate must not be negative, got {getattr(self, key)}")
+                        raise UsageError(f"{key}: must not be negative, got {getattr(self, key)}")
         if self.beta is not None and (schedule(self.lambda_likelihood) != schedule("0") or schedule(self.lambda_entropy) != schedule("0")):
             raise UsageError("beta: give either beta or the lambdas, not both")
         check_path(*self.lambdas())

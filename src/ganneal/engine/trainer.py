@@ -152,8 +152,6 @@ class Trainer:
             x = generator(z) if reference is None else generator(torch.cat([reference, z]), reference=REFERENCE)[REFERENCE:]
             found.append(x)
         x = torch.cat(found)
-        if self.config.noise:
-            x = x + self.config.noise * torch.randn(x.shape, generator=torch.Generator().manual_seed(mix(seed, 7))).to(x)
         return x.float()
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:

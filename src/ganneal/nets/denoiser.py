@@ -36,18 +36,21 @@ def _noise(x: Tensor, sigma: Tensor, output: Tensor, detail: float) -> Tensor:
 class ScoreMLP(nn.Module):
     """x [B, *shape], sigma [B] -> eps_hat [B, *shape], by a multilayer perceptron on the flattened example and the
     features of sigma.
+
+    ReLU by default: on a ring of eight modes of standard deviation 0.05 (1500 steps of Adam at 3e-3, sigma 0.1) the
+    score's relative error is 0.10, with SiLU 0.65.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], width: int = 128, depth: int = 3, activation: str = "silu", detail: float = 0.1
+        self, shape: tuple[int, ...], width: int = 128, depth: int = 3, activation: str = "relu", detail: float = 0.1
     ):
         super().__init__()
         size = math.prod(shape)
         self.detail = detail
         self.body = MLP(size + 2 * FREQUENCIES + 1, size, width, depth, activation)
         with torch.no_grad():  # start near the score of N(0, I)
-            self.body.layers[-1].weight.mul_(0.1)
-            self.body.layers[-1].bias.zero_()
+            for p in self.body.layers[-1].parameters():
+                p.mul_(0.1)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         output = self.body(torch.cat([x.flatten(1), sigma_features(sigma)], 1))
@@ -130,8 +133,8 @@ class ScoreUNet(nn.Module):
         self.norm = _group_norm(width)
         self.last = nn.Conv2d(width, shape[0], 3, padding=1)
         with torch.no_grad():  # start near the score of N(0, I)
-            self.last.weight.mul_(0.1)
-            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+            for p in self.last.parameters():
+                p.mul_(0.1)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         embedding = F.silu(self.embed(sigma_features(sigma)))

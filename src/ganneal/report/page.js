@@ -25,22 +25,24 @@
     return [low - room, high + room];
   };
 
+  document.getElementById("no-script")?.remove();
   for (const chart of charts) {
     const box = document.getElementById("chart-" + chart.id);
     const thin = chart.series.some((s) => s.thin);
     const options = {
       width: Math.max(200, box.clientWidth), height: 230, legend: { live: !thin },
-      class: chart.series.length > 8 ? "many" : "few",
+      class: !thin ? "live" : chart.series.length > 8 ? "many" : "few", padding: [8, 14, 0, 0],
       cursor: { sync: { key: sync.key }, points: { size: 6 }, focus: { prox: thin ? 24 : -1 } },
       focus: { alpha: 0.25 },
       scales: { x: { time: false }, y: { range } },
-      axes: [Object.assign(axis(count, 34), { space: 70 }), axis(short, 58)],
+      axes: [Object.assign(axis(count, 34), { space: 56 }), axis(short, 58)],
       series: [{ label: "examples", value: (u, v) => (v == null ? "–" : v.toLocaleString("en")) }].concat(
         chart.series.map((s) => ({
           label: s.label, stroke: () => css("--c" + s.colour), width: s.thin ? 0.9 : 1.6, dash: s.dash ? [5, 4] : undefined,
           points: { show: chart.x.length < 3 ? true : undefined }, value: (u, v) => short(v), spanGaps: false,
         }))),
     };
+    box.textContent = ""; // the words that stand there without JavaScript
     const plot = new uPlot(options, [chart.x].concat(chart.series.map((s) => s.values)), box);
     plots.push([box, plot]);
   }

@@ -2,6 +2,7 @@
 form."""
 
 import base64
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,13 +89,15 @@ def _grid(images: np.ndarray, budget: int, most: int) -> Image.Image:
     """As many images as fit the budget, at least 9, made smaller where even those do not fit."""
     each = int(np.prod(images.shape[1:]))
     count = int(np.clip(budget // max(1, each), 9, most))
-    images = images[:count]
+    count = min(count, len(images))
+    columns = max(1, math.isqrt(count))
+    images = images[: count // columns * columns]  # whole rows
     if each * len(images) > budget:
         scale = (budget / (each * len(images))) ** 0.5
         size = (max(1, int(images.shape[2] * scale)), max(1, int(images.shape[1] * scale)))
         flat = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
         images = np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)) for image in flat])
-    return image_grid(images)
+    return image_grid(images, columns)
 
 
 def _vectors(latest: Mapping[str, np.ndarray], earlier: list[Path], when: str) -> Gallery:

@@ -83,7 +83,7 @@ def scatter(
     figure.patch.set_alpha(0)
     FigureCanvasAgg(figure)
     inches = figure.get_size_inches()
-    left, bottom, top = (0.02, 0.02, 0.02) if small else (0.5, 0.45, 0.35 if d < 3 else 0.1)
+    left, bottom, top = (0.02, 0.02, 0.02) if small else (0.75 if d > 2 else 0.5, 0.5, 0.35 if d < 3 else 0.1)
     figure.subplots_adjust(left / inches[0], bottom / inches[1], 1 - 0.1 / inches[0], 1 - top / inches[1])
     if d == 1:
         _histogram(figure.subplots(), x[:, 0], None if real is None else real[:, 0], limits[0], colours)
@@ -97,9 +97,7 @@ def scatter(
                 if j > i:
                     axes[i, j].set_visible(False)
                 elif i == j:
-                    _histogram(
-                        axes[i, j], x[:, i], None if own is None else own[:, 0], limits[i], colours, yticks=False
-                    )
+                    _histogram(axes[i, j], x[:, i], None if own is None else own[:, 0], limits[i], colours)
                 else:
                     pair = None if modes is None else modes[:, [j, i]]
                     _plane(axes[i, j], x[:, [j, i]], own, pair, spread, (limits[j], limits[i]), colours, small)
@@ -115,7 +113,8 @@ def scatter(
         figure.axes[0].set_xlabel(label[0], color=colours["ink"])
         figure.axes[0].set_ylabel(label[1], color=colours["ink"])
     if not small:
-        _legend(figure, real is not None, modes is not None and d > 1, colours)
+        figure.align_ylabels()
+        _legend(figure, d == 1, real is not None, modes is not None and d > 1, colours)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     # a palette of 64 colours is a third of the size, and nobody sees the difference in dots
@@ -179,14 +178,13 @@ def _plane(
         axis.set_aspect("equal", adjustable="box")
 
 
-def _histogram(axis: Any, x: Any, real: Any, limits: Any, colours: Any, yticks: bool = True) -> None:
+def _histogram(axis: Any, x: Any, real: Any, limits: Any, colours: Any) -> None:
     bins = np.linspace(limits[0], limits[1], 41)
     axis.hist(x, bins, density=True, color=colours["model"], alpha=0.55)
     if real is not None:
         axis.hist(real, bins, density=True, histtype="step", color=colours["ink"], linewidth=1.2)
     axis.set_xlim(limits)
-    if not yticks:
-        axis.set_yticks([])
+    axis.set_yticks([])
 
 
 def _calm(axis: Any, colours: Any, small: bool) -> None:
@@ -201,7 +199,7 @@ def _calm(axis: Any, colours: Any, small: bool) -> None:
         axis.set_yticks([])
 
 
-def _legend(figure: Any, real: bool, modes: bool, colours: Any) -> None:
+def _legend(figure: Any, line: bool, real: bool, modes: bool, colours: Any) -> None:
     from matplotlib.lines import Line2D
 
     kinds = [
@@ -214,6 +212,8 @@ def _legend(figure: Any, real: bool, modes: bool, colours: Any) -> None:
         for key, text, marker, shown in kinds
         if shown
     ]
+    if line and real:
+        handles[1] = Line2D([], [], color=colours["ink"], linewidth=1.2, label="held-out data")
     figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, labelcolor=colours["ink"], fontsize=10)
 
 

@@ -36,7 +36,7 @@ class Affine(Nonparametric):
         return "affine is the score of one fitted Gaussian: it sees neither modes nor tails"
 
 
-def affine(jitter: float = 1e-6) -> Affine:
+def affine(jitter: float | int = 1e-6) -> Affine:
     """The score of a fitted Gaussian: `affine(jitter=1e-6)`.
 
         score(x) = -Sigma^{-1} (x - m),   m and Sigma the mean and (biased) covariance of the samples

@@ -35,6 +35,7 @@ class DenoisingScoreMatching:
     depth: int
     conv: bool
     learned = True
+    reads_samples = False
 
     def network(self, shape: tuple[int, ...]) -> nn.Module:
         if not self.conv:
@@ -74,13 +75,13 @@ class DenoisingScoreMatching:
         return None
 
 
-def dsm(sigmas: Any = SIGMAS, at: float | None = None, width: int | None = None, depth: int = 3,
+def dsm(sigmas: Any = SIGMAS, at: float | int | None = None, width: int | None = None, depth: int = 3,
         network: str = "mlp") -> DenoisingScoreMatching:  # fmt: skip
     """Multi-sigma denoising score matching, the default choice: `dsm(sigmas=0.02->1, at=none, depth=3, network=mlp)`.
 
     sigma is log-uniform between the ends of `sigmas`, y = x + sigma eps, and the network predicts eps:
 
-        loss = mean_b mean_d |eps_hat(y, sigma) - eps|^2       (weight sigma^2: Song & Ermon 2019, section 4.2, per dimension)
+        loss = mean_b mean_d |eps_hat(y, sigma) - eps|^2  (weight sigma^2: Song & Ermon 2019, section 4.2)
         score(x) = -eps_hat(x, at) / at                        (the score of p * N(0, at^2))
 
     at        the sigma at which the score is read, by default the smallest one
@@ -127,6 +128,15 @@ class DenoisingAutoencoder:
             raise UsageError(f"score 'dae(network=published)' is for feature vectors [f], got shape {list(shape)}")
         return FeatureDenoiser(shape[0], self.depth)
 
+    @property
+    def reads_samples(self) -> bool:
+        """The published denoiser wants noisy examples beside the query, for its batch norm."""
+        return self.published
+
+    def noisy(self, x: Float[Tensor, "b *shape"], noise: Mapping[str, Tensor]) -> Float[Tensor, "b *shape"]:
+        """x + sigma eps, what the network is trained on."""
+        return x + self.sigma * noise["score.eps"]
+
     def draws(self, shape: tuple[int, ...]) -> dict[str, Draw]:
         return {"score.eps": Draw("normal", tuple(shape))}
 
@@ -134,7 +144,7 @@ class DenoisingAutoencoder:
         self, net: Callable[..., Tensor], x: Float[Tensor, "b *shape"], noise: Mapping[str, Tensor]
     ) -> Float[Tensor, ""]:
         """mean over examples and dimensions of |r(x + sigma eps) - x|^2."""
-        return (net(x + self.sigma * noise["score.eps"]) - x).square().mean()
+        return (net(self.noisy(x, noise)) - x).square().mean()
 
     def score(
         self,
@@ -157,7 +167,9 @@ class DenoisingAutoencoder:
         return None
 
 
-def dae(sigma: float = 1.0, width: int = 128, depth: int | None = None, network: str = "mlp") -> DenoisingAutoencoder:
+def dae(
+    sigma: float | int = 1.0, width: int = 128, depth: int | None = None, network: str = "mlp"
+) -> DenoisingAutoencoder:
     """A denoising autoencoder at one sigma, as in Tao et al. (2019): `dae(sigma=1, network=published)`.
 
         loss = mean_b mean_d |r(x + sigma eps) - x|^2,    score(x) = (r(x) - x) / sigma^2

@@ -17,7 +17,8 @@ class ScoreEstimator(Protocol):
     """Estimates s(x) = grad log p(x) from samples of p. All methods are pure; `net` may be any callable (see
     `game.bind`).
 
-    learned                    brings a network (a player) and its loss; the others read `samples` at every evaluation
+    learned                    brings a network (a player) and its loss
+    reads_samples              `score` wants `samples` beside the query
     network(shape)             the player's network, or None
     draws(shape)               the noise its loss needs
     loss(net, x, noise)        the scalar that the network minimises on samples x [B, *shape]; `noise` is keyed as
@@ -28,6 +29,9 @@ class ScoreEstimator(Protocol):
 
     @property
     def learned(self) -> bool: ...
+
+    @property
+    def reads_samples(self) -> bool: ...
 
     def network(self, shape: tuple[int, ...]) -> nn.Module | None: ...
 
@@ -46,6 +50,7 @@ class Nonparametric:
     """Base of the estimators without a network."""
 
     learned = False
+    reads_samples = True
 
     def network(self, shape: tuple[int, ...]) -> nn.Module | None:
         return None

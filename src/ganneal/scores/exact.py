@@ -15,6 +15,7 @@ class Exact(Nonparametric):
     """A known score, made by `exact`. `dataclasses.replace(estimator, function=...)` supplies the function later."""
 
     function: Callable[[Tensor], Tensor] | None
+    reads_samples = False
 
     def score(
         self,

@@ -36,7 +36,7 @@ class NoisePosterior(Nonparametric):
         return kernel_caution("noise_posterior", shape)
 
 
-def noise_posterior(sigma: float = 0.1) -> NoisePosterior:
+def noise_posterior(sigma: float | int = 0.1) -> NoisePosterior:
     """The score of x = g(z) + sigma e from centres g(z_j): `noise_posterior(sigma=0.1)`.
 
         s(x) = -E_{z | x}[ (x - g(z)) / sigma^2 ],    posterior weights self-normalised over the centres

@@ -21,6 +21,7 @@ class SlicedScoreMatching:
     depth: int
     variance_reduced: bool
     learned = True
+    reads_samples = False
 
     def network(self, shape: tuple[int, ...]) -> nn.Module:
         return Field(shape, self.width, self.depth)

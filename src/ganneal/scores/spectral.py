@@ -46,7 +46,7 @@ class Spectral(Nonparametric):
         return kernel_caution("ssge", shape)
 
 
-def ssge(keep: float = 0.99) -> Spectral:
+def ssge(keep: float | int = 0.99) -> Spectral:
     """The spectral Stein gradient estimator: `ssge(keep=0.99)`.
 
         K u_j = l_j u_j,   psi_j(x) = sqrt(M) / l_j sum_m u_jm k(x, x_m),   beta_j = -mean_m grad psi_j(x_m)
@@ -56,7 +56,7 @@ def ssge(keep: float = 0.99) -> Spectral:
     within `keep`. It works out of sample, but goes to 0 where there are no samples.
 
     Cost: O(M^3) once per evaluation, O(B M d) for the points. Relative root mean square error on N(0, I), M = 500
-    (d = 1/2/10): .28/.22/.47. For d <= 5 only. Source: Shi, Sun, Zhu 2018, section 3.
+    (d = 1/2/10): .26/.22/.47. For d <= 5 only. Source: Shi, Sun, Zhu 2018, section 3.
     """
     positive("ssge", keep=keep)
     if keep > 1:
