@@ -20,7 +20,6 @@ from ganneal.nets import (
     ScoreMLP,
     ScoreUNet,
     build,
-    warm_decay,
 )
 
 ARCHITECTURES = {
@@ -141,11 +140,6 @@ def test_gaussian_start_of_the_score_networks() -> None:
         torch.testing.assert_close(
             net(x, sigma), x * (sigma / (1 + sigma**2)).reshape(-1, *[1] * len(shape)), msg=type(net).__name__
         )
-
-
-def test_warm_decay() -> None:
-    n = torch.tensor([0, 8, 10**9])
-    torch.testing.assert_close(warm_decay(n, 0.999), torch.tensor([0.1, 0.5, 0.999]))
 
 
 @pytest.mark.parametrize(

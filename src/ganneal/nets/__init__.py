@@ -8,7 +8,6 @@ from typing import Any
 
 from ganneal.errors import UsageError
 from ganneal.nets.architecture import Architecture
-from ganneal.nets.average import warm_decay
 from ganneal.nets.dcgan import DCGANArchitecture, DCGANCritic, DCGANGenerator
 from ganneal.nets.denoiser import Denoiser, FeatureDenoiser, ScoreMLP, ScoreUNet
 from ganneal.nets.mlp import MLP, Critic, Field, Generator, MLPArchitecture
@@ -53,5 +52,4 @@ __all__ = [
     "ScoreMLP",
     "ScoreUNet",
     "build",
-    "warm_decay",
 ]

@@ -63,13 +63,17 @@ def scatter(
     x: Any, real: Any = None, modes: Any = None, *, spread: float | None = None, names: Sequence[str] = (),
     dark: bool = False, small: bool = False, limits: Sequence[tuple[float, float]] | None = None,
 ) -> bytes:  # fmt: skip
-    """PNG bytes of samples x [n, d] over held-out data real [m, d] and true modes [K, d] of standard deviation
-    `spread`.
+    """PNG bytes of samples x [n, d] over held-out data real [m, d] and true modes [K, d] of width `spread`.
 
     d = 1: histograms; d = 2: a scatter plot with a ring of 3 spreads around each mode; d > 2: a pair plot of the first
-    four columns. small: a thumbnail without axes, of the first two columns. The background is transparent; `dark`
-    picks the colours for a dark page. limits: of each column, by default from `frame`. Values that are not finite are
-    left out.
+    four columns. The background is transparent. Values that are not finite are left out.
+
+    names      of the columns
+    dark       colours for a dark page
+    small      a thumbnail without axes, of the first two columns
+    limits     of each column, by default from `frame`
+
+    Raises UsageError when no example is finite.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

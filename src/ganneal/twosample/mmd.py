@@ -24,8 +24,7 @@ def mmd_test(
     x: Any, y: Any, kernel: str | float | Sequence[float] = "median", permutations: int = 1000, seed: int = 0,
     level: float = 0.05, generator: torch.Generator | None = None,
 ) -> TestResult:  # fmt: skip
-    """Are x [m, ...] and y [n, ...] from the same distribution? Unbiased MMD^2 with Gaussian kernels exp(-d^2 / (2
-    s^2)).
+    """Are x [m, ...] and y [n, ...] from the same distribution? Unbiased MMD^2, kernels exp(-d^2 / (2 s^2)).
 
     x, y       arrays or tensors, the first axis is the example, the rest is flattened; one axis means examples of one
                number
