@@ -11,6 +11,7 @@ from torch import Tensor
 from ganneal.data import Source, open_source
 from ganneal.engine import checkpoint, config, training
 from ganneal.engine.config import RUNTIME, Config
+from ganneal.engine.folder import create
 from ganneal.engine.processes import Processes
 from ganneal.engine.trainer import Trainer
 from ganneal.errors import RunError, UsageError
@@ -38,7 +39,7 @@ class Run:
         self.folder = Path(folder)
         if not (self.folder / "config.yaml").is_file():
             raise UsageError(f"{self.folder}: not a run folder (it has no config.yaml)")
-        self.config: Config = config.make(config.read_yaml(self.folder / "config.yaml"))
+        self.config: Config = config.load(self.folder / "config.yaml")
 
     def checkpoint(self, which: str = "last") -> Path:
         """Path of the `last` checkpoint, of the `best` one by the held-out test, or of the one with that number of examples."""
@@ -71,21 +72,30 @@ class Run:
             key = changed[0]
             raise UsageError(f"{self.folder / 'config.yaml'}: {key} is {present[key]!r} but {path.name} was made with {made.get(key)!r}; restore it, or start a new run")
         trainer = Trainer(self.config, source, processes)
+        was, now = meta["data"], {"shape": list(source.shape), "size": source.size}
+        if was != now:
+            raise UsageError(f"{source.name}: the data have changed, {_told(now)} instead of {_told(was)}; restore them, or start a new run")
         trainer.restore(tree, meta)
         return trainer
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has reached its end and was judged."""
+        found = checkpoint.listing(self.folder / "checkpoints")
+        return bool(found) and int(found[-1].stem) >= self.config.examples and self.verdict is not None
 
     def resume(self, watcher: training.Watcher | None = None) -> "Run":
         """Continue an interrupted training to its end, bit for bit as if it had not been interrupted.
 
-        A run that is already finished stays as it is.
+        A run that is already finished stays as it is; one that was killed before its first checkpoint starts anew.
         """
-        processes = Processes()
-        trainer = self._restored(self.source(), processes, "last")
-        if trainer.step >= trainer.steps and (self.folder / "verdict.json").exists():
-            return self
-        training.train(trainer, self.folder, watcher or Silent(), resumed=True)
-        if processes.first:
-            self.report()
+        processes, source = Processes(), self.source()
+        begun = bool(checkpoint.listing(self.folder / "checkpoints"))
+        trainer = self._restored(source, processes, "last") if begun else Trainer(self.config, source, processes)
+        if not self.finished:
+            training.train(trainer, self.folder, watcher or Silent(), resumed=begun)
+            if processes.first:
+                self.report()
         return self
 
     def sample(self, n: int, seed: int = 0, member: int = 0, which: str = "last", units: bool = True) -> np.ndarray:
@@ -139,9 +149,9 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     settled = settle(config.complete(given, data.kind), data)
     processes = Processes()
     trainer = Trainer(settled, data, processes)
-    folder = training.create(settled) if processes.first else Path(settled.out or ".")
-    if array is not None and processes.first:
-        checkpoint.write_atomically(folder / "data.npy", _npy(array))
+    folder = Path(settled.out or ".")
+    if processes.first:
+        folder = create(settled, None if array is None else _npy(array))
     processes.wait()
     training.train(trainer, folder, watcher or Silent())
     run = Run(folder) if processes.first else _Elsewhere(folder, settled)
@@ -155,6 +165,10 @@ class _Elsewhere(Run):
 
     def __init__(self, folder: Path, settled: Config):
         self.folder, self.config = folder, settled
+
+    @property
+    def verdict(self) -> None:
+        """Known only to the process that writes."""
 
 
 def settle(wanted: Config, source: Source) -> Config:
@@ -170,6 +184,10 @@ def open_configured(settled: Config, folder: Path) -> Source:
     """The source of a configuration; data given as an array lie in the run folder."""
     text = str(folder / "data.npy") if settled.source == "data.npy" else settled.source
     return open_source(text, **_opening(settled.model_dump()))
+
+
+def _told(data: dict[str, Any]) -> str:
+    return f"{data['size'] or 'unlimited'} examples of shape {tuple(data['shape'])}"
 
 
 def _opening(values: dict[str, Any]) -> dict[str, Any]:

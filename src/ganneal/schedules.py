@@ -173,7 +173,7 @@ def oscillating(bound: float, segments: int = 15) -> Piecewise:
 def each(*members: Any) -> Each:
     """One entry per member of a population: `each(0, -0.5, linear(-0.8->0))`."""
     built = tuple(SCHEDULES.build(m) for m in members)
-    if not built or any(isinstance(m, Each) for m in built):
+    if not built or not all(isinstance(m, Schedule) for m in built):
         raise UsageError("each(...) takes at least one schedule, and no each(...) inside")
     return Each(built)
 

@@ -7,12 +7,16 @@ import numpy as np
 
 from ganneal.engine.checkpoint import write_atomically
 from ganneal.engine.training import npz
-from ganneal.report import image_grid, png, scatter
+from ganneal.errors import RunError
+from ganneal.report.plots import image_grid, png, scatter
 
 
 def write_samples(path: Path, x: np.ndarray, columns: tuple[str, ...] | None) -> None:
     """Write samples in the format of the file's ending. Raises `RunError` if the disk refuses."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path.parent}: cannot create it ({error.strerror or error})") from None
     write_atomically(path, _bytes(path.suffix, x, columns))
 
 

@@ -11,13 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextCo
 
 from ganneal.api import Run
 from ganneal.engine.trainer import Trainer
+from ganneal.engine.training import Interrupted
 
 
 class Progress:
     """A bar with rate, time left, losses and beta; plain lines now and then where nobody watches a terminal."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, markup=False)
         self.bar = Bar(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(), TextColumn("{task.fields[state]}"), console=self.console, refresh_per_second=4,
@@ -35,7 +36,8 @@ class Progress:
         self.bar.stop()
 
     def started(self, trainer: Trainer) -> None:
-        """Say what will happen."""
+        """Say what will happen; one process speaks for all."""
+        self.console.quiet = not trainer.processes.first
         config = trainer.config
         members = f", population of {config.population}" if config.population > 1 else ""
         self.console.print(
@@ -72,7 +74,7 @@ def _short(value: Any) -> str:
 
 def conclude(run: Run) -> None:
     """The verdict, and where to look."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     found = run.verdict
     if found is None:
         return
@@ -84,7 +86,7 @@ def conclude(run: Run) -> None:
     console.print(f"report:  {run.folder / 'report.html'}")
 
 
-def stopped(watcher: Progress, number: int) -> int:
+def stopped(watcher: Progress, stop: Interrupted) -> int:
     """After a signal: how to go on, and the conventional exit code."""
-    watcher.console.print(f"stopped by {signal.Signals(number).name}; a checkpoint was written: continue with `ganneal resume RUN`")
-    return 128 + number
+    watcher.console.print(f"stopped by {signal.Signals(stop.number).name} after a checkpoint: continue with `ganneal resume {stop.folder}`")
+    return 128 + stop.number

@@ -16,7 +16,7 @@ from ganneal.errors import UsageError, nearest
 class Recipes(BaseModel, use_attribute_docstrings=True):
     """List the named configurations, or show one as YAML."""
 
-    name: tyro.conf.Positional[str] = ""
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")] = ""
     """The recipe to show; all are listed without it."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print JSON."""

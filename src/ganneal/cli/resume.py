@@ -24,10 +24,12 @@ def main(args: list[str]) -> int:
 
     watcher = Progress()
     run = Run(request.run)
+    if run.finished:
+        watcher.noted(f"{run.folder}: finished already, at {run.config.examples:,} examples; nothing to do")
     try:
         with watcher:
             run.resume(watcher)
     except Interrupted as stop:
-        return stopped(watcher, stop.number)
+        return stopped(watcher, stop)
     conclude(run)
     return 0

@@ -5,7 +5,6 @@ from typing import Any
 
 from ganneal.cli.arguments import parse, request_model
 from ganneal.engine.config import read_yaml
-from ganneal.errors import UsageError
 
 EXAMPLE = 'ganneal train digits --lambda-likelihood "linear(-0.8->0, hold=0.2)" --penalty "r1r2(gamma=1)" --seed 1'
 
@@ -16,8 +15,6 @@ def main(args: list[str]) -> int:
     given: dict[str, Any] = {k: v for k, v in request.model_dump().items() if v is not None}
     if "config" in given:
         given = {**read_yaml(Path(given.pop("config"))), **given}
-    if given.get("steps", 1) < 1:
-        raise UsageError(f"steps: at least 1, got {given['steps']}")
     from ganneal.api import train
     from ganneal.cli.progress import Progress, conclude, stopped
     from ganneal.engine.training import Interrupted
@@ -28,6 +25,6 @@ def main(args: list[str]) -> int:
         with watcher:
             run = train(source, watcher=watcher, **given)
     except Interrupted as stop:
-        return stopped(watcher, stop.number)
+        return stopped(watcher, stop)
     conclude(run)
     return 0

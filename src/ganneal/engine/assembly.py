@@ -1,6 +1,5 @@
 """From a configuration and a source to a game, its optimizers and its schedules."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +56,7 @@ def assemble(config: Config, source: Source) -> Assembly:
         solver=SOLVERS.build(config.solver),
         optimizers={p: optimizer for p in game.players},
         coefficients=Coefficients(schedules, penalties, config.ema, stacked),
-        cautions=tuple(_cautions(game, objective, estimators)),
+        cautions=tuple(_cautions(config, game, estimators)),
     )
 
 
@@ -134,12 +133,16 @@ def _moves(lambdas: Any) -> bool:
     return any(member(t) != 0 for member in members(lambdas) for t in member.knots)
 
 
-def _cautions(game: GAN, objective: Objective, estimators: dict[str, ScoreEstimator | None]) -> list[str]:
+def _cautions(config: Config, game: GAN, estimators: dict[str, ScoreEstimator | None]) -> list[str]:
     lines = [e.caution(game.shape) for e in estimators.values() if e is not None]
-    if any(estimators.values()) and not objective.gibbs:
+    annealed, objective = any(e is not None for e in estimators.values()), game.objective
+    if annealed and not objective.gibbs:
         lines.append(f"{objective.name}: with a regulariser its optimum is not the Gibbs law mu^beta; only rkl and nwj anneal exactly")
     if objective.optimum == "witness" and not game.penalties:
         lines.append(f"{objective.name}: needs a Lipschitz critic; add a penalty such as gp, sgp, spectral or clip")
-    if math.prod(game.shape) > 1 and any(e is not None for e in estimators.values()) and any(p.name in ("spectral", "clip", "gp") for p in game.penalties):
+    if annealed and any(p.name in ("spectral", "clip", "gp") for p in game.penalties):
         lines.append("a Lipschitz constraint caps the critic's force: where a regulariser is stronger, tails follow the regulariser alone; prefer r1r2")
+    likelihood, _ = config.lambdas()
+    if min(m(t) for m in members(likelihood) for t in m.knots) < -0.1 and not game.noisy and config.score != "exact":
+        lines.append("a negative lambda_likelihood without noise often drives samples away from thin data; try --noise 'linear(0.5->0, hold=0.2)'")
     return [line for line in lines if line]

@@ -57,7 +57,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot write it ({error.strerror or error}); free some space or choose another --out, then `ganneal resume`") from None
+        raise RunError(f"{path}: cannot write it ({error.strerror or error}); free some space or choose another place (a run goes on with `ganneal resume`)") from None
 
 
 def write(folder: Path, examples: int, tree: dict[str, Any], meta: dict[str, Any]) -> Path:
@@ -80,7 +80,13 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise UsageError(f"{path}: checkpoint of format {meta['format']}, this ganneal reads up to {FORMAT}; use a newer version")
             return unflatten({name: file.get_tensor(name) for name in file.keys()}), meta  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path}: not a readable checkpoint ({error})") from None
+        raise RunError(f"{path}: not a readable checkpoint ({error}); delete it to go on from the one before") from None
+
+
+def sweep(folder: Path) -> None:
+    """Delete temporary files below a run folder, which a killed process left."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def listing(folder: Path) -> list[Path]:

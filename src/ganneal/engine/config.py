@@ -11,9 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ganneal.temperature import Clock, check_path
+from ganneal.engine.problems import problem, whole
 from ganneal.errors import UsageError, nearest
-from ganneal.schedules import Each, schedule
+from ganneal.schedules import Each, Schedule, schedule
+from ganneal.temperature import Clock, check_path
 
 FORMAT = 1
 """Version of the run folder; a reader refuses newer ones."""
@@ -125,42 +126,48 @@ class Config(BaseModel):
     @field_validator("penalty", mode="before")
     @classmethod
     def _penalties(cls, value: Any) -> Any:
-        items = (value,) if isinstance(value, str) else tuple(value)
-        return tuple(item for item in items if item != "none")
+        items = (value,) if isinstance(value, str) else value
+        return tuple(item for item in items if item != "none") if isinstance(items, (list, tuple)) else items
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:
-        return None if value is None else tuple(value)
+        return tuple(value) if isinstance(value, (list, range)) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         if self.seeds is not None and len(self.seeds) != self.population:
             raise UsageError(f"seeds: {len(self.seeds)} given for a population of {self.population}; give one for each member")
         for key in ("lambda_likelihood", "lambda_entropy", "noise", "lr_generator", "lr_critic", "lr_score"):
-            built = schedule(getattr(self, key))
-            if isinstance(built, Each) and len(built.members) != self.population:
-                raise UsageError(f"{key}: {len(built.members)} entries for a population of {self.population}; give one for each member")
+            built = self._schedule(key)
             if key.startswith(("lr_", "noise")):
                 for member in built.members if isinstance(built, Each) else (built,):
                     if any(member(t) < 0 for t in member.knots):
                         raise UsageError(f"{key}: must not be negative, got {getattr(self, key)}")
-        if self.beta is not None and (schedule(self.lambda_likelihood) != schedule("0") or schedule(self.lambda_entropy) != schedule("0")):
-            raise UsageError("beta: give either beta or the lambdas, not both")
+        zero = schedule("0")
+        if self.beta is not None and (self._schedule("lambda_likelihood") != zero or self._schedule("lambda_entropy") != zero):
+            raise UsageError(f"beta: give either beta or the lambdas, not both; got beta {self.beta}, lambda_likelihood {self.lambda_likelihood}, lambda_entropy {self.lambda_entropy}")
         check_path(*self.lambdas())
         return self
 
     def lambdas(self) -> tuple[Any, Any]:
         """(lambda_likelihood, lambda_entropy) as schedules."""
         if self.beta is None:
-            return schedule(self.lambda_likelihood), schedule(self.lambda_entropy)
-        beta = schedule(self.beta)
+            return self._schedule("lambda_likelihood"), self._schedule("lambda_entropy")
+        beta = self._schedule("beta")
         if isinstance(beta, Each):
-            if len(beta.members) != self.population:
-                raise UsageError(f"beta: {len(beta.members)} entries for a population of {self.population}; give one for each member")
             pairs = [Clock(member, self.clock).lambdas() for member in beta.members]
             return Each(tuple(p[0] for p in pairs)), Each(tuple(p[1] for p in pairs))
         return Clock(beta, self.clock).lambdas()
+
+    def _schedule(self, key: str) -> Any:
+        """The schedule of a key, one for all members or one for each; what is wrong with it is said with the key's name."""
+        try:
+            built = schedule(getattr(self, key))
+        except UsageError as error:
+            raise UsageError(f"{key}: {error}") from None
+        check_members(key, built, self.population)
+        return built
 
     def member_seeds(self) -> tuple[int, ...]:
         """One seed per member."""
@@ -172,17 +179,34 @@ class Config(BaseModel):
         return math.ceil(self.examples / self.batch)
 
 
+def check_members(key: str, built: Any, population: int) -> None:
+    """Raise `UsageError` unless a schedule is one for all members or has one entry for each of them."""
+    if isinstance(built, Each) and len(built.members) != population:
+        raise UsageError(f"{key}: {len(built.members)} entries for a population of {population}; give one for each member")
+
+
 def make(values: dict[str, Any]) -> Config:
     """A `Config` from plain values; every problem becomes a one-line `UsageError` that names the key."""
-    for key in values:
-        if key not in Config.model_fields:
-            raise UsageError(f"unknown key '{key}': {nearest(key, Config.model_fields)}")
+    _check_keys(values)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise UsageError(f"{where}: {first['msg']}, got {first['input']!r}") from None
+        raise UsageError(problem(error)) from None
+
+
+def _check_keys(values: dict[str, Any]) -> None:
+    for key in values:
+        if key not in Config.model_fields:
+            raise UsageError(f"unknown key '{key}': {nearest(str(key), Config.model_fields)}")
+
+
+def load(path: Path) -> Config:
+    """The configuration in a run folder's YAML file."""
+    values = read_yaml(path)
+    try:
+        return make(values)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def recipes() -> dict[str, dict[str, Any]]:
@@ -195,23 +219,34 @@ def complete(given: dict[str, Any], kind: str) -> Config:
     """Fill what was not given from the recipe: the one named, the one named after the source, or the one for its kind."""
     known = recipes()
     name = given.get("recipe") or (given["source"] if given["source"] in known else kind)
-    if name not in known:
-        raise UsageError(f"unknown recipe '{name}': {nearest(name, known)}")
+    if str(name) not in known:
+        raise UsageError(f"unknown recipe '{name}': {nearest(str(name), known)}")
     values = {k: v for k, v in known[name].items() if k not in ("about", "source")}
+    lambdas = ("lambda_likelihood", "lambda_entropy")
+    for asked, replaced in ((("beta",), lambdas), (lambdas, ("beta",))):  # two ways to say the same: the one given replaces the recipe's
+        if any(key in given for key in asked):
+            values = {k: v for k, v in values.items() if k not in replaced}
     if "steps" in given:
-        given = {**given, "examples": given["steps"] * int(given.get("batch", values.get("batch", 256)))}
-        del given["steps"]
+        steps = whole("steps", given["steps"])
+        batch = whole("batch", given.get("batch", values.get("batch", Config.model_fields["batch"].default)))
+        given = {**{k: v for k, v in given.items() if k != "steps"}, "examples": steps * batch}
     return make({**values, **given, "recipe": name})
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Values from a YAML file. Raises `UsageError` if it is unreadable or not a mapping."""
+    """Values from a YAML file. Raises `UsageError` if it is unreadable, not a mapping, or has a key that is none of ours."""
     try:
         values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read it ({error})") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read it ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a text in UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, got {type(values).__name__}")
+    try:
+        _check_keys({key: value for key, value in values.items() if key != "steps"})
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     return values

@@ -44,15 +44,22 @@ def should_compile(config: Config, dense: bool, device: torch.device) -> bool:
     return (dense or device.type == "cuda") and config.steps >= COMPILE_STEPS[device.type]
 
 
-def compiled(function: Any) -> Any:
-    """The function, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set otherwise."""
+def compiled(function: Any, device: torch.device) -> Any:
+    """The function, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set otherwise.
+
+    The trainer always passes tensors of the same shapes, so of the guards that would check this at every step only those on names are
+    kept: which coefficients are present tells lazy steps from others.
+    """
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home / "ganneal" / "inductor")
     import torch._dynamo
 
     torch._dynamo.config.trace_autograd_ops = True
-    return torch.compile(function, fullgraph=True, dynamic=False)
+    options: dict[str, Any] = {"guard_filter_fn": lambda guards: [g.guard_type.startswith("DICT") or "coefficients" in g.name for g in guards]}
+    if device.type == "cpu":
+        options["cpp_wrapper"] = True
+    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
 
 
 def environment(device: torch.device, processes: int) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The event log of a run: `events.jsonl`, one JSON object a line, append-only, readable at any moment, also after a
 crash."""
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ NUMERIC = ("losses", "lambda_likelihood", "lambda_entropy", "beta", "rate", "val
 
 class EventLog:
     """Appends events; each is flushed at once. Numbers that are not finite are written as "nan", "inf", "-inf": the
-    file stays strict JSON.
+    file stays strict JSON. Raises `RunError` if the disk refuses.
 
     >>> with EventLog(Path("runs/a/events.jsonl")) as log:                                       # doctest: +SKIP
     ...     log.write("step", 6400, losses={"critic": 0.69, "generator": 0.70}, beta=1.0, rate=12000.0)
@@ -25,21 +26,32 @@ class EventLog:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        torn = self.path.exists() and not _ends_with_newline(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
-        if torn:  # a process died while it wrote: keep its fragment on a line of its own
-            self._file.write("\n")
+        with self._refusals():
+            torn = self.path.exists() and not _ends_with_newline(self.path)
+            self._file = self.path.open("a", encoding="utf-8")
+            if torn:  # a process died while it wrote: keep its fragment on a line of its own
+                self._file.write("\n")
 
     def write(self, event: str, examples: int, **keys: Any) -> dict[str, Any]:
         """Append one event with the present time, and return it as written. Tensors, arrays and paths become plain
         values."""
         entry = {"event": event, "examples": int(examples), "time": round(time.time(), 3), **_plain(keys)}
-        self._file.write(json.dumps(entry, allow_nan=False) + "\n")
-        self._file.flush()
+        with self._refusals():
+            self._file.write(json.dumps(entry, allow_nan=False) + "\n")
+            self._file.flush()
         return entry
 
     def close(self) -> None:
-        self._file.close()
+        # every event was flushed: what cannot be flushed now is one whose write has failed, and was reported
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot write it ({error.strerror or error}); free some space, then `ganneal resume {self.path.parent}`") from None
 
     def __enter__(self) -> "EventLog":
         return self

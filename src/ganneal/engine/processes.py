@@ -2,6 +2,7 @@
 and gradients are averaged on plain tensors, so that double backward and compilation keep working."""
 
 import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -35,21 +36,24 @@ class Processes:
     def average(self, tensors: list[Tensor]) -> None:
         """Average tensors over all processes, in place, in one message. Raises `RunError` when another process is gone."""
         flat = torch.cat([t.reshape(-1) for t in tensors])
-        try:
-            dist.all_reduce(flat)
-        except RuntimeError as error:
-            raise RunError(f"lost contact with another process ({str(error).splitlines()[0]}); resume the run from its last checkpoint") from None
+        self._reduce(flat, dist.ReduceOp.SUM)
         flat /= self.count
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def agree(self, flag: bool) -> bool:
-        """Whether any process raises the flag (a signal may reach only one of them)."""
+    def agree(self, number: int) -> int:
+        """The largest number that any process gives, the same for all: a signal may reach only one of them."""
         if self.count == 1:
-            return flag
-        votes = torch.tensor([float(flag)], device="cuda" if torch.cuda.is_available() else "cpu")
-        self.average([votes])
-        return bool(votes.item() > 0)
+            return number
+        votes = torch.tensor([number], device="cuda" if torch.cuda.is_available() else "cpu")
+        self._reduce(votes, dist.ReduceOp.MAX)
+        return int(votes.item())
+
+    def _reduce(self, tensor: Tensor, operation: Any) -> None:
+        try:
+            dist.all_reduce(tensor, operation)
+        except RuntimeError as error:
+            raise RunError(f"lost contact with another process ({str(error).splitlines()[0]}); resume the run from its last checkpoint") from None
 
     def wait(self) -> None:
         """Meet all other processes."""

@@ -21,8 +21,17 @@ from ganneal.solvers import Play, State
 
 PROBE = 128
 """Examples on which the guard looks at spread and logits."""
+BLOCK = 8
+"""Members of a population that are stepped together on a CPU (measured: benchmarks/steps.py)."""
 REFERENCE = 256
 """Latent draws whose statistics batch normalisation uses when samples are drawn."""
+
+
+def blocks(members: int) -> list[slice]:
+    """Members in blocks of at most BLOCK, as equal as can be, so that at most two sizes are compiled."""
+    count = math.ceil(members / BLOCK)
+    edges = [round(k * members / count) for k in range(count + 1)]
+    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -55,12 +64,13 @@ class Trainer:
         self.state = self.play.start(params, buffers, averaged=("generator",))
         plan = [game.draws[p] for p in self.assembly.solver.plan(game.players)]
         self.batches = Batches(source, plan, config.batch, config.member_seeds(), self.stacked, self.dtype, self.device, self.processes.share(config.batch))
+        self.blocks = blocks(config.population if self.device.type == "cpu" else 1)
         self.guard = Guard(config.population)
         self.good = self.state.clone()
         self.step = 0
         self.warmup = math.ceil(config.score_warmup / config.batch) if "data_score" in game.players else 0
         self.compiled = devices.should_compile(config, isinstance(build_network(config.network), MLPArchitecture), self.device) and self.processes.count == 1
-        self._advance = devices.compiled(self._one) if self.compiled else self._one
+        self._advance = devices.compiled(self._one, self.device) if self.compiled else self._one
         self._probe_z = self._latents(PROBE, mix(config.seed, 4))
         self._probe_x = source.heldout(PROBE).to(self.device, self.dtype)
 
@@ -90,9 +100,21 @@ class Trainer:
             if step < self.warmup:
                 losses = self._warm(row)
             else:
-                losses = self._advance(self.state, self.batches.draw(), row)
+                losses = self._play(self.batches.draw(), row)
             self.step += 1
         return losses
+
+    def _play(self, batches: tuple[dict[str, Tensor], ...], row: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step of every member. A large population is played in blocks whose activations stay in the processor's cache; a block's
+        state is a view, moved in place."""
+        if len(self.blocks) == 1:
+            return self._advance(self.state, batches, row)
+        found = []
+        for part in self.blocks:
+            own = tuple({name: x[part] for name, x in batch.items()} for batch in batches)
+            view = self.state.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
+            found.append(self._advance(view, own, {name: value[part] for name, value in row.items()}))
+        return {player: torch.cat([losses[player] for losses in found]) for player in found[0]}
 
     def _warm(self, coefficients: dict[str, Tensor]) -> dict[str, Tensor]:
         (batch,) = self.batches.draw([self.play.game.draws["data_score"]])  # type: ignore[index]
@@ -111,7 +133,14 @@ class Trainer:
             action = self.guard.roll_back(member)
             restore_member(self.state, self.good, member, self.stacked)
             found.append(Trouble(member, problem, value, action, self.guard.lr_scale[member]))
+        for member in (~finite).nonzero().flatten().tolist():
+            if self.guard.lr_scale[member] == 0:  # it stands still, but 0 times an infinite gradient is not a number
+                restore_member(self.state, self.good, member, self.stacked)
         return found
+
+    def finite(self) -> bool:
+        """Whether all parameters of all members are finite."""
+        return bool(all_finite(self.state.params, [], self.stacked).all())
 
     @torch.no_grad()
     def _probe(self) -> tuple[Tensor, Tensor | None]:
@@ -158,7 +187,8 @@ class Trainer:
         """(tensors, counters): all that is needed to continue bit by bit."""
         streams, position = self.batches.state()
         tree = {name: getattr(self.state, name) for name in ("params", "buffers", "slots", "averages")}
-        return {**tree, "streams": streams}, {"step": self.step, "position": position, "guard": self.guard.state()}
+        data = {"shape": list(self.source.shape), "size": self.source.size}
+        return {**tree, "streams": streams}, {"step": self.step, "position": position, "guard": self.guard.state(), "data": data}
 
     def restore(self, tree: dict[str, Any], meta: dict[str, Any]) -> None:
         """Continue from a snapshot."""

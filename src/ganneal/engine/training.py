@@ -4,24 +4,22 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
-import yaml
 from torch import Tensor
 
 from ganneal.engine import checkpoint
-from ganneal.engine.config import Config
 from ganneal.engine.devices import environment
 from ganneal.engine.events import EventLog
 from ganneal.engine.guard import ADVICE, MAX_ROLLBACKS
 from ganneal.engine.trainer import Trainer
 from ganneal.engine.verdict import distance, parts, verdict
-from ganneal.errors import RunError, UsageError
+from ganneal.errors import RunError
 from ganneal.temperature import inverse_temperature
 
 
@@ -36,10 +34,10 @@ class Watcher(Protocol):
 
 
 class Interrupted(Exception):
-    """Training stopped at a signal, after a checkpoint."""
+    """Training stopped at a signal, after a checkpoint in its run folder."""
 
-    def __init__(self, number: int):
-        self.number = number
+    def __init__(self, number: int, folder: Path):
+        self.number, self.folder = number, folder
 
 
 def train(trainer: Trainer, folder: Path, watcher: Watcher, resumed: bool = False) -> dict[str, Any]:
@@ -53,43 +51,50 @@ def train(trainer: Trainer, folder: Path, watcher: Watcher, resumed: bool = Fals
             recorder.begin(resumed)
         watcher.started(trainer)
         with _signals() as caught:
-            _loop(trainer, recorder, watcher, caught)
+            number = _loop(trainer, recorder, watcher, caught)
+        if number:
+            raise Interrupted(number, folder)
         found = recorder.finish() if recorder else {}
         trainer.processes.wait()
         return found
+    except RunError:
+        if recorder:
+            with suppress(RunError):  # the disk that refused a checkpoint refuses this too
+                recorder.end("failed")
+        raise
     finally:
         if recorder:
             recorder.close()
 
 
-def _loop(trainer: Trainer, recorder: "Recorder | None", watcher: Watcher, caught: Callable[[], int]) -> None:
+def _loop(trainer: Trainer, recorder: "Recorder | None", watcher: Watcher, caught: Callable[[], int]) -> int:
+    """Train to the end, or until a signal, whose number is returned."""
     every = trainer.config.log_every
     while trainer.step < trainer.steps:
         begun, first = time.perf_counter(), trainer.step
         boundary = min(trainer.steps, (trainer.step // every + 1) * every)
         losses: dict[str, Tensor] = {}
-        while trainer.step < boundary and not caught():
-            losses = trainer.advance(min(boundary - trainer.step, 10))
-        if trainer.step == boundary and losses:
-            for trouble in trainer.check(losses):
-                watcher.noted(f"guard: member {trouble.member}: {trouble.problem} ({trouble.value:.3g}): {trouble.action}")
+        while trainer.step < boundary:
+            if number := trainer.processes.agree(caught()):
                 if recorder:
-                    recorder.log.write("guard", trainer.examples, **asdict(trouble))
-                if trainer.guard.lost:
-                    if recorder:
-                        recorder.end("failed")
-                    raise RunError(f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks; {ADVICE[trouble.problem]}")
-            row = _row(trainer, losses, (trainer.step - first) * trainer.config.batch / (time.perf_counter() - begun))
+                    if trainer.finite():
+                        recorder.save()
+                    recorder.end("interrupted")
+                return number
+            losses = trainer.advance(min(boundary - trainer.step, 10))
+        for trouble in trainer.check(losses):
+            watcher.noted(f"guard: member {trouble.member}: {trouble.problem} ({trouble.value:.3g}): {trouble.action}")
             if recorder:
-                recorder.stepped(row)
-            watcher.moved(trainer, row)
-        if recorder is None and trainer.step % recorder_period(trainer) == 0:
+                recorder.log.write("guard", trainer.examples, **asdict(trouble))
+            if trainer.guard.lost:
+                raise RunError(f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks; {ADVICE[trouble.problem]}")
+        row = _row(trainer, losses, (trainer.step - first) * trainer.config.batch / (time.perf_counter() - begun))
+        if recorder:
+            recorder.stepped(row)
+        elif trainer.step % recorder_period(trainer) == 0:
             trainer.mark_good()
-        if number := trainer.processes.agree(bool(caught())):
-            if recorder:
-                recorder.save()
-                recorder.end("interrupted")
-            raise Interrupted(caught() or int(number))
+        watcher.moved(trainer, row)
+    return 0
 
 
 def recorder_period(trainer: Trainer) -> int:
@@ -122,6 +127,7 @@ class Recorder:
     def __init__(self, trainer: Trainer, folder: Path, watcher: Watcher):
         self.trainer, self.folder, self.watcher = trainer, folder, watcher
         self.config, self.source = trainer.config, trainer.source
+        checkpoint.sweep(folder)
         self.log = EventLog(folder / "events.jsonl")
         self.period = recorder_period(trainer)
         self.sample_period = self.config.sample_every or max(1, self.config.examples // 10)
@@ -209,31 +215,6 @@ def npz(arrays: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def create(config: Config) -> Path:
-    """Make the run folder with its configuration, whole or not at all.
-
-    Raises `UsageError` if the folder exists, `RunError` if it cannot be written.
-    """
-    folder = Path(config.out) if config.out else _free_name(Path("runs"), config.source)
-    try:
-        folder.mkdir(parents=True, exist_ok=False)
-        (folder / "checkpoints").mkdir()
-        (folder / "samples").mkdir()
-    except FileExistsError:
-        raise UsageError(f"{folder}: exists already; choose another --out, or `ganneal resume {folder}`") from None
-    except OSError as error:
-        raise RunError(f"{folder}: cannot create it ({error.strerror or error})") from None
-    text = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)
-    checkpoint.write_atomically(folder / "config.yaml", text.encode())
-    return folder
-
-
-def _free_name(parent: Path, source: str) -> Path:
-    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem or source).strip("-")[:40] or "run"
-    numbers = (parent / f"{stem}-{k}" for k in range(1, 1_000_000))
-    return next(p for p in numbers if not p.exists())
-
-
 @contextmanager
 def _signals() -> Iterator[Callable[[], int]]:
     """Note SIGINT and SIGTERM instead of dying of them; a second one kills. Outside the main thread there is nothing to catch."""
@@ -257,4 +238,4 @@ def _signals() -> Iterator[Callable[[], int]]:
             signal.signal(number, handler)
 
 
-__all__ = ["Interrupted", "Watcher", "create", "npz", "train"]
+__all__ = ["Interrupted", "Watcher", "npz", "train"]

@@ -11,6 +11,7 @@ from ganneal.engine.config import Config
 from ganneal.metrics import mode_coverage
 from ganneal.twosample import TestResult, mmd_test
 
+KERNEL = "multiscale"
 MOST = 1000
 """Held-out examples a verdict reads at most."""
 
@@ -25,7 +26,7 @@ def parts(source: Source) -> tuple[Tensor, Tensor]:
 
 def distance(x: Tensor, y: Tensor) -> float:
     """Unbiased MMD^2 between samples and held-out data, for selection only."""
-    return mmd_test(x.flatten(1), y.flatten(1), permutations=19).statistic
+    return mmd_test(x.flatten(1), y.flatten(1), kernel=KERNEL, permutations=19).statistic
 
 
 def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, 
 
 
 def _test(config: Config, x: Tensor, y: Tensor, level: float, member: int) -> TestResult:
-    return mmd_test(x.flatten(1), y.flatten(1), permutations=config.permutations, seed=mix(config.seed, 9, member) % 2**31, level=level)
+    return mmd_test(x.flatten(1), y.flatten(1), kernel=KERNEL, permutations=config.permutations, seed=mix(config.seed, 9, member) % 2**31, level=level)
 
 
 def _sentence(tests: list[TestResult], reference: TestResult, level: float) -> str:

@@ -19,9 +19,9 @@ Slots = dict[str, Tensors]
 
 
 class Optimizer(Protocol):
-    """`start` makes the slots for given parameters, `descend` moves parameters and slots in place along minus the gradients."""
+    """`start` makes the slots for given parameters (of `members` stacked games, or of one), `descend` moves parameters and slots in place along minus the gradients."""
 
-    def start(self, params: Tensors) -> Slots: ...
+    def start(self, params: Tensors, members: int | None = None) -> Slots: ...
 
     def descend(self, params: Tensors, gradients: Tensors, slots: Slots, lr: Tensor) -> None: ...
 
@@ -37,7 +37,12 @@ def _subtract(params: Sequence[Tensor], updates: Sequence[Tensor], lr: Tensor) -
         torch._foreach_sub_(params, updates)
     else:
         for p, update in zip(params, updates, strict=True):
-            p.sub_(update.mul_(lr.view(-1, *[1] * (p.dim() - 1))))
+            p.sub_(update.mul_(per_member(lr, p)))
+
+
+def per_member(values: Tensor, like: Tensor) -> Tensor:
+    """One value per member [N], shaped to multiply stacked tensors [N, ...]."""
+    return values.view(-1, *[1] * (like.dim() - 1))
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class SGD:
 
     momentum: float = 0.0
 
-    def start(self, params: Tensors) -> Slots:
+    def start(self, params: Tensors, members: int | None = None) -> Slots:
         return {"velocity": _zeros(params)} if self.momentum else {}
 
     @torch.no_grad()
@@ -69,9 +74,9 @@ class Adam:
     beta2: float = 0.9
     eps: float = 1e-8
 
-    def start(self, params: Tensors) -> Slots:
+    def start(self, params: Tensors, members: int | None = None) -> Slots:
         first = next(iter(params.values()))
-        return {"mean": _zeros(params), "square": _zeros(params), "count": {"steps": torch.zeros((), dtype=first.dtype, device=first.device)}}
+        return {"mean": _zeros(params), "square": _zeros(params), "count": {"steps": torch.zeros(() if members is None else members, dtype=first.dtype, device=first.device)}}
 
     @torch.no_grad()
     def descend(self, params: Tensors, gradients: Tensors, slots: Slots, lr: Tensor) -> None:
@@ -88,7 +93,12 @@ class Adam:
         torch._foreach_mul_(square, self.beta2)
         torch._foreach_addcmul_(square, g, g, 1 - self.beta2)
         root = torch._foreach_sqrt(square)
-        torch._foreach_div_(root, (1 - self.beta2**steps).sqrt())
+        correction = (1 - self.beta2**steps).sqrt()
+        if lr.dim() == 0:
+            torch._foreach_div_(root, correction)
+        else:
+            for r in root:
+                r.div_(per_member(correction, r))
         torch._foreach_add_(root, self.eps)
         update = torch._foreach_div(mean, root)
         _subtract(p, update, lr / (1 - self.beta1**steps))
@@ -101,7 +111,7 @@ class RMSprop:
     alpha: float = 0.99
     eps: float = 1e-8
 
-    def start(self, params: Tensors) -> Slots:
+    def start(self, params: Tensors, members: int | None = None) -> Slots:
         return {"square": _zeros(params)}
 
     @torch.no_grad()

@@ -13,24 +13,29 @@ from ganneal.solvers.optimizers import Optimizer, Slots
 
 Batch = Mapping[str, Tensor]
 Coefficients = Mapping[str, Tensor]
+ByPlayer = dict[str, Tensors]
 
 
 @dataclass
 class State:
     """All of a game in progress that lives in tensors: per player its parameters, buffers, optimizer slots, and running averages."""
 
-    params: dict[str, Tensors]
-    buffers: dict[str, Tensors]
+    params: ByPlayer
+    buffers: ByPlayer
     slots: dict[str, Slots]
-    averages: dict[str, Tensors] = field(default_factory=dict)
+    averages: ByPlayer = field(default_factory=dict)
 
     def clone(self) -> "State":
         """A copy that shares nothing."""
-        return State(*(_copy(part) for part in (self.params, self.buffers, self.slots, self.averages)))
+        return self.map(Tensor.clone)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "State":
+        """The state with `function` applied to every tensor."""
+        return State(*(_map(part, function) for part in (self.params, self.buffers, self.slots, self.averages)))
 
 
-def _copy(tree: Any) -> Any:
-    return {k: _copy(v) for k, v in tree.items()} if isinstance(tree, dict) else tree.clone()
+def _map(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    return {k: _map(v, function) for k, v in tree.items()} if isinstance(tree, dict) else function(tree)
 
 
 class Solver(Protocol):
@@ -65,16 +70,17 @@ class Play:
         """The players in the order in which they move."""
         return self.game.players
 
-    def start(self, params: dict[str, Tensors], buffers: dict[str, Tensors], averaged: tuple[str, ...] = ()) -> State:
+    def start(self, params: ByPlayer, buffers: ByPlayer, averaged: tuple[str, ...] = ()) -> State:
         """A fresh state; `averaged` players get running averages, beside those that the game itself asks for."""
-        slots = {p: self.optimizers[p].start(params[p]) for p in self.players}
-        averages = {p: _copy(params[p]) for p in self.players if p in averaged or p in self.game.averaged}
+        first = next(iter(params[self.players[0]].values()))
+        slots = {p: self.optimizers[p].start(params[p], len(first) if self.population else None) for p in self.players}
+        averages = {p: _map(params[p], Tensor.clone) for p in self.players if p in averaged or p in self.game.averaged}
         return State(params, buffers, slots, averages)
 
-    def loss(self, player: str, params: dict[str, Tensors], buffers: dict[str, Tensors], batch: Batch, coefficients: Coefficients) -> Tensor:
+    def loss(self, player: str, params: ByPlayer, buffers: ByPlayer, batch: Batch, coefficients: Coefficients) -> Tensor:
         """The player's loss, 0-d, or [N] for a population."""
 
-        def one(params: dict[str, Tensors], buffers: dict[str, Tensors], batch: Batch, coefficients: Coefficients) -> Tensor:
+        def one(params: ByPlayer, buffers: ByPlayer, batch: Batch, coefficients: Coefficients) -> Tensor:
             return self.game.loss(player, bind(self.game.nets, params, buffers), batch, coefficients)
 
         arguments = (params, buffers, dict(batch), dict(coefficients))

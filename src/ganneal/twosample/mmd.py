@@ -17,6 +17,7 @@ from ganneal.errors import UsageError, nearest
 from ganneal.twosample.permutation import permutation_test
 from ganneal.twosample.result import TestResult
 
+SCALES = {"median": (1.0,), "multiscale": (1.0, 0.5, 0.25, 0.125)}
 MAX_POINTS = 20_000  # the Gram matrix of the pooled sample is then 3 GiB
 
 
@@ -29,7 +30,9 @@ def mmd_test(
     x, y       arrays or tensors, the first axis is the example, the rest is flattened; one axis means examples of one
                number
     kernel     "median": s is the median distance in the pooled sample (a function of the pool only, so the level stays
-               exact); a number: s; several numbers: the mean of their kernels
+               exact); "multiscale": the mean of kernels at 1, 1/2, 1/4 and 1/8 of the median, which also sees
+               differences that are small beside the spread of the data; a number: s; several numbers: the mean of
+               their kernels
     seed       of the relabelings; a `generator` replaces it
 
     Raises UsageError for samples that are not finite, have different shapes or fewer than 2 examples, and for fewer
@@ -107,9 +110,10 @@ def gaussian_gram(squared: Tensor, bandwidths: Sequence[float]) -> Tensor:
 
 def _bandwidths(kernel: str | float | Sequence[float], squared: Tensor) -> tuple[float, ...]:
     if isinstance(kernel, str):
-        if kernel != "median":
-            raise UsageError(f"kernel: unknown {kernel!r}; {nearest(kernel, ['median'])}, or bandwidths as numbers")
-        return (median_distance(squared),)
+        if kernel not in SCALES:
+            raise UsageError(f"kernel: unknown {kernel!r}; {nearest(kernel, SCALES)}, or bandwidths as numbers")
+        median = median_distance(squared)
+        return tuple(median * scale for scale in SCALES[kernel])
     values = tuple(np.atleast_1d(np.asarray(kernel, dtype=np.float64)).ravel().tolist())
     if not values or not all(math.isfinite(s) and s > 0 for s in values):
         raise UsageError(f"kernel: got bandwidths {list(values)}; allowed: positive numbers")

@@ -1,0 +1,46 @@
+"""The run folder: made whole or not at all. What makes a folder a run is its config.yaml, written last."""
+
+import json
+import shutil
+from pathlib import Path
+
+import yaml
+
+from ganneal.engine import checkpoint
+from ganneal.engine.config import Config
+from ganneal.errors import RunError, UsageError
+
+
+def create(config: Config, data: bytes | None = None) -> Path:
+    """Make the run folder with its configuration, whole or not at all; `data` is the array that was trained on, as data.npy.
+
+    Raises `UsageError` if the folder exists, `RunError` if it cannot be written.
+    """
+    folder = Path(config.out) if config.out else _free_name(Path("runs"), config.source)
+    try:
+        folder.mkdir(parents=True, exist_ok=False)
+    except FileExistsError:
+        raise UsageError(f"{folder}: exists already; choose another --out, or `ganneal resume {folder}`") from None
+    except OSError as error:
+        raise _refused(folder, error) from None
+    text = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)
+    try:
+        (folder / "checkpoints").mkdir()
+        (folder / "samples").mkdir()
+        if data is not None:
+            checkpoint.write_atomically(folder / "data.npy", data)
+        checkpoint.write_atomically(folder / "config.yaml", text.encode())  # the last: it makes the folder a run
+    except (OSError, RunError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise error if isinstance(error, RunError) else _refused(folder, error) from None
+    return folder
+
+
+def _refused(folder: Path, error: OSError) -> RunError:
+    return RunError(f"{folder}: cannot create it ({error.strerror or error}); free some space or choose another --out")
+
+
+def _free_name(parent: Path, source: str) -> Path:
+    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem or source).strip("-")[:40] or "run"
+    numbers = (parent / f"{stem}-{k}" for k in range(1, 1_000_000))
+    return next(p for p in numbers if not p.exists())
