@@ -130,18 +130,18 @@ def test_r1r2_makes_the_regulariser_stronger(gamma: float) -> None:
 
     assert math.isclose(variance(0.0), 1.0, rel_tol=1e-6)
     slope = (variance(0.02) - variance(-0.02)) / 0.04
-    assert math.isclose(slope, -(1 + 8 * gamma), rel_tol=0.02)
+    assert math.isclose(slope, -(1 + 8 * gamma), rel_tol=0.03)
 
 
 def test_r1r2_caps_the_critic_s_pull_so_that_hot_likelihoods_escape() -> None:
     """With gamma = .02 and lambda_likelihood = -.8 (beta = .2) no variance is stationary, since the pull inwards, -q, never exceeds .62; the
     entropy clock at the same beta has an equilibrium, because its push 4/v weakens as the law widens. Gibbs: 5 for both."""
     game = affine_game(penalties=(r1r2(0.02),))
-    hot = [settle(game, quadrature(400), numbers(lambda_likelihood=-0.8, r1r2=0.02), steps=n)[1] for n in (20, 40)]
-    assert hot[1] > 2 * hot[0] > 20
-    found = [settle(game, quadrature(400), numbers(lambda_entropy=4.0, r1r2=0.02), steps=n)[1] for n in (80, 120)]
-    assert math.isclose(found[1], found[0], rel_tol=1e-2)
-    assert 5 < found[1] < 8
+    hot = [settle(game, quadrature(400), numbers(lambda_likelihood=-0.8, r1r2=0.02), steps=n)[1] for n in (10, 20)]
+    assert hot[1] > 10 * hot[0] > 100
+    found = [settle(game, quadrature(400), numbers(lambda_entropy=4.0, r1r2=0.02), steps=n)[1] for n in (20, 30)]
+    assert math.isclose(found[1], found[0], rel_tol=1e-5)
+    assert math.isclose(found[1], 6.45, abs_tol=0.05)
 
 
 def test_claim_1_by_the_library_s_own_steps() -> None:

@@ -78,7 +78,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             meta = json.loads((file.metadata() or {})["ganneal"])
             if meta["format"] > FORMAT:
                 raise UsageError(f"{path}: checkpoint of format {meta['format']}, this ganneal reads up to {FORMAT}; use a newer version")
-            return unflatten({name: file.get_tensor(name) for name in file.keys()}), meta  # noqa: SIM118
+            # Copies, because tensors in the file's memory are not aligned, and a matrix product's last bit depends on alignment.
+            return unflatten({name: file.get_tensor(name).clone() for name in file.keys()}), meta  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise RunError(f"{path}: not a readable checkpoint ({error}); delete it to go on from the one before") from None
 
