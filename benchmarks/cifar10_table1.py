@@ -1,12 +1,17 @@
 """Table 1 of Tao et al. (2019) on CIFAR-10 in the setting of its published code: DCGAN, batch 64, 150,000 iterations.
 
     python benchmarks/cifar10_table1.py --data ../shared/data --scale 0.001            a smoke test on a CPU
-    python benchmarks/cifar10_table1.py --data ../shared/data --objectives RKL --columns 0 OA --device cuda --precision bf16
+    python benchmarks/cifar10_table1.py --data ../shared/data --objectives RKL --columns 0 OA --device cuda --precision
+    bf16
 
-Columns carry the paper's l; the code's regulariser is a mean over 2048 critic features with reversed sign, so lambda_likelihood = -l/2048
-(`--sign theory` turns it round: lambda_likelihood = +l/2048). Which PMA/NMA bound the paper used is not public; `--bound` sets it.
-Scores: with `--inception weights.pth` Inception score (10 x 5000) and FID (10,000 against 50,000); otherwise classifier score and Frechet
-distance on the packed CIFAR-10 ResNet, which compare with each other only. Every finished cell is written at once; a rerun skips it.
+Columns carry the paper's l; the code's regulariser is a mean over 2048 critic features with reversed sign, so
+lambda_likelihood = -l/2048
+(`--sign theory` turns it round: lambda_likelihood = +l/2048). Which PMA/NMA bound the paper used is not public;
+`--bound` sets it.
+Scores: with `--inception weights.pth` Inception score (10 x 5000) and FID (10,000 against 50,000); otherwise
+classifier score and Frechet
+distance on the packed CIFAR-10 ResNet, which compare with each other only. Every finished cell is written at once; a
+rerun skips it.
 """
 
 import argparse
@@ -16,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cifar_features import Extractor, ResNet, extract, inception, inception_score
 
+from cifar_features import Extractor, ResNet, extract, inception, inception_score
 from ganneal.data import open_source
 from ganneal.engine import config
 from ganneal.engine.checkpoint import write_atomically
@@ -37,12 +42,30 @@ def schedule(column: str, bound: float, sign: float) -> str:
     return named.get(column) or repr(sign * float(column) / FEATURES)
 
 
-def run(chosen: argparse.Namespace, objective: str, column: str, extractor: Extractor, real: tuple[torch.Tensor, torch.Tensor], source: Any) -> dict[str, Any]:
+def run(
+    chosen: argparse.Namespace,
+    objective: str,
+    column: str,
+    extractor: Extractor,
+    real: tuple[torch.Tensor, torch.Tensor],
+    source: Any,
+) -> dict[str, Any]:
     """Train and score one cell."""
     steps = max(1, round(ITERATIONS * chosen.scale))
     lambdas = schedule(column, chosen.bound, -1.0 if chosen.sign == "code" else 1.0)
-    settings = config.complete({"source": "cifar10", "recipe": RECIPES[objective], "lambda_likelihood": lambdas, "examples": steps * BATCH, "seed": chosen.seed,
-                                "device": chosen.device, "precision": chosen.precision, "compile": chosen.compile}, "image")  # fmt: skip
+    settings = config.complete(
+        {
+            "source": "cifar10",
+            "recipe": RECIPES[objective],
+            "lambda_likelihood": lambdas,
+            "examples": steps * BATCH,
+            "seed": chosen.seed,
+            "device": chosen.device,
+            "precision": chosen.precision,
+            "compile": chosen.compile,
+        },
+        "image",
+    )
     trainer = Trainer(settings, source)
     begun, history = time.time(), []
     while trainer.step < trainer.steps:
@@ -60,11 +83,25 @@ def run(chosen: argparse.Namespace, objective: str, column: str, extractor: Extr
     features, probabilities = extract(extractor, images, trainer.device)
     score, spread = inception_score(probabilities)
     return {
-        "objective": objective, "l": column, "sign": chosen.sign, "lambda_likelihood": lambdas, "seed": chosen.seed, "steps": trainer.step, "scale": chosen.scale,
-        "samples": n, "score": score, "score_sd_of_splits": spread, "frechet": frechet_distance(features[:10_000], real[0]), "seconds": seconds,
-        "examples_per_s": trainer.step * BATCH / seconds, "losses": history[:: max(1, len(history) // 20)], "features": "inception" if chosen.inception else "packed-resnet",
-        "precision": chosen.precision, "compiled": trainer.compiled, "environment": environment(trainer.device, 1),
-    }  # fmt: skip
+        "objective": objective,
+        "l": column,
+        "sign": chosen.sign,
+        "lambda_likelihood": lambdas,
+        "seed": chosen.seed,
+        "steps": trainer.step,
+        "scale": chosen.scale,
+        "samples": n,
+        "score": score,
+        "score_sd_of_splits": spread,
+        "frechet": frechet_distance(features[:10_000], real[0]),
+        "seconds": seconds,
+        "examples_per_s": trainer.step * BATCH / seconds,
+        "losses": history[:: max(1, len(history) // 20)],
+        "features": "inception" if chosen.inception else "packed-resnet",
+        "precision": chosen.precision,
+        "compiled": trainer.compiled,
+        "environment": environment(trainer.device, 1),
+    }
 
 
 def main() -> None:
@@ -84,7 +121,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cifar10-table1.json")
     chosen = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() and chosen.device != "cpu" else "cpu")
-    extractor = inception(chosen.inception, device) if chosen.inception else ResNet(chosen.data / "cifar10-resnet56.npz", device)
+    extractor = (
+        inception(chosen.inception, device)
+        if chosen.inception
+        else ResNet(chosen.data / "cifar10-resnet56.npz", device)
+    )
     source = open_source(str(chosen.data / "cifar10"))
     assert source.size is not None
     count = source.size if chosen.scale >= 0.1 else 5000
@@ -100,7 +141,11 @@ def main() -> None:
             done.append(row)
             chosen.out.parent.mkdir(exist_ok=True)
             write_atomically(chosen.out, json.dumps(done, indent=1).encode())
-            print(f"{objective:<4} l={column:<5} score {row['score']:.3f}  frechet {row['frechet']:.2f}  {row['steps']} steps in {row['seconds']:.0f} s", flush=True)
+            print(
+                f"{objective:<4} l={column:<5} score {row['score']:.3f}  frechet {row['frechet']:.2f}  "
+                f"{row['steps']} steps in {row['seconds']:.0f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Features and class probabilities of CIFAR-10 images: from the packed ResNet weights, or from Inception weights given by path."""
+"""Features and class probabilities of CIFAR-10 images: from the packed ResNet weights, or from Inception weights given
+by path."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +22,20 @@ class ResNet:
         with np.load(path) as file:
             self.weights = {k: torch.from_numpy(file[k]).to(device) for k in file.files}
         self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
-        self.blocks = sorted({tuple(int(p[5:] if p.startswith("layer") else p) for p in k.split(".")[:2]) for k in self.weights if k.startswith("layer")})
+        self.blocks = sorted(
+            {
+                tuple(int(p[5:] if p.startswith("layer") else p) for p in k.split(".")[:2])
+                for k in self.weights
+                if k.startswith("layer")
+            }
+        )
 
     def _normed(self, x: Tensor, conv: str, norm: str, stride: int = 1) -> Tensor:
         w = self.weights
         x = conv2d(x, w[f"{conv}.weight"], stride=stride, padding=1)
-        return batch_norm(x, w[f"{norm}.running_mean"], w[f"{norm}.running_var"], w[f"{norm}.weight"], w[f"{norm}.bias"], eps=1e-5)
+        return batch_norm(
+            x, w[f"{norm}.running_mean"], w[f"{norm}.running_var"], w[f"{norm}.weight"], w[f"{norm}.bias"], eps=1e-5
+        )
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +57,11 @@ def inception(path: Path, device: torch.device) -> Extractor:
     """Inception-v3 as torch-fidelity defines it, with weights from a file: 2048 features, 1008 unbiased logits."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    net: nn.Module = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)).to(device).eval()
+    net: nn.Module = (
+        FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+        .to(device)
+        .eval()
+    )
 
     @torch.no_grad()
     def extract(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,10 +78,13 @@ def extract(extractor: Extractor, images: Tensor, device: torch.device, block: i
 
 
 def inception_score(probabilities: Tensor, splits: int = 10) -> tuple[float, float]:
-    """exp(mean_x KL(p(y|x) || p(y))) over `splits` parts, mean and standard deviation (Salimans et al. 2016). The name stands for the
+    """exp(mean_x KL(p(y|x) || p(y))) over `splits` parts, mean and standard deviation (Salimans et al. 2016). The name
+    stands for the
     formula; with a CIFAR classifier it is a classifier score and not comparable with published Inception scores."""
     scores = []
     for part in probabilities.chunk(splits):
         marginal = part.mean(0, keepdim=True)
-        scores.append(float((part * (part.clamp_min(1e-12).log() - marginal.clamp_min(1e-12).log())).sum(1).mean().exp()))
+        scores.append(
+            float((part * (part.clamp_min(1e-12).log() - marginal.clamp_min(1e-12).log())).sum(1).mean().exp())
+        )
     return float(np.mean(scores)), float(np.std(scores))

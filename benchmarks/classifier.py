@@ -1,4 +1,5 @@
-"""A small classifier trained on the spot, for the features of a Frechet distance and the classes of a mode histogram."""
+"""A small classifier trained on the spot, for the features of a Frechet distance and the classes of a mode
+histogram."""
 
 from dataclasses import dataclass
 
@@ -27,7 +28,9 @@ class Classifier:
         return self.net(x.flatten(1)).argmax(1)
 
 
-def train_classifier(x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, steps: int = 2000, seed: int = 0) -> Classifier:
+def train_classifier(
+    x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, steps: int = 2000, seed: int = 0
+) -> Classifier:
     """Adam on batches of 128 with a little noise on the pixels, then the accuracy on the test part."""
     torch.manual_seed(seed)
     net: nn.Module = MLP(x[0].numel(), 10, width=64, depth=2)

@@ -1,5 +1,7 @@
-"""The same games written the ordinary way: live modules, `optim.Adam`, `loss.backward()`, `.item()` at every step, and the penalty by
-`autograd.grad(create_graph=True)`. The opponent of benchmarks/steps.py; objective, networks, penalty and order of steps are those of ganneal."""
+"""The same games written the ordinary way: live modules, `optim.Adam`, `loss.backward()`, `.item()` at every step, and
+the penalty by
+`autograd.grad(create_graph=True)`. The opponent of benchmarks/steps.py; objective, networks, penalty and order of
+steps are those of ganneal."""
 
 from collections.abc import Callable
 
@@ -10,7 +12,9 @@ from torch.nn.functional import softplus
 from ganneal.data import Source
 
 
-def ordinary_step(generator: nn.Module, critic: nn.Module, source: Source, batch: int, latent: int, gamma: float, lr: float = 2e-4) -> Callable[[], None]:
+def ordinary_step(
+    generator: nn.Module, critic: nn.Module, source: Source, batch: int, latent: int, gamma: float, lr: float = 2e-4
+) -> Callable[[], None]:
     """One critic and one generator step of reverse KL with optional R1 on every step, eager."""
     g_optimizer = torch.optim.Adam(generator.parameters(), lr, betas=(0.5, 0.9))
     c_optimizer = torch.optim.Adam(critic.parameters(), lr, betas=(0.5, 0.9))

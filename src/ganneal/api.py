@@ -42,7 +42,8 @@ class Run:
         self.config: Config = config.load(self.folder / "config.yaml")
 
     def checkpoint(self, which: str = "last") -> Path:
-        """Path of the `last` checkpoint, of the `best` one by the held-out test, or of the one with that number of examples."""
+        """Path of the `last` checkpoint, of the `best` one by the held-out test, or of the one with that number of
+        examples."""
         folder = self.folder / "checkpoints"
         found = checkpoint.listing(folder)
         if not found:
@@ -54,7 +55,9 @@ class Run:
             return folder / json.loads(pointer.read_text())["file"] if pointer.exists() else found[-1]
         if which.isdigit() and (path := folder / f"{int(which):012d}.safetensors") in found:
             return path
-        raise UsageError(f"checkpoint: got '{which}'; allowed: last, best, or one of {', '.join(str(int(p.stem)) for p in found)}")
+        raise UsageError(
+            f"checkpoint: got '{which}'; allowed: last, best, or one of {', '.join(str(int(p.stem)) for p in found)}"
+        )
 
     def trainer(self, which: str = "last") -> Trainer:
         """The training, in memory, as it was at a checkpoint."""
@@ -70,11 +73,17 @@ class Run:
         made, present = meta["config"], json.loads(self.config.model_dump_json())
         if changed := [key for key in present if key not in RUNTIME and made.get(key) != present[key]]:
             key = changed[0]
-            raise UsageError(f"{self.folder / 'config.yaml'}: {key} is {present[key]!r} but {path.name} was made with {made.get(key)!r}; restore it, or start a new run")
+            raise UsageError(
+                f"{self.folder / 'config.yaml'}: {key} is {present[key]!r} but {path.name} was made with "
+                f"{made.get(key)!r}; restore it, or start a new run"
+            )
         trainer = Trainer(self.config, source, processes)
         was, now = meta["data"], {"shape": list(source.shape), "size": source.size}
         if was != now:
-            raise UsageError(f"{source.name}: the data have changed, {_told(now)} instead of {_told(was)}; restore them, or start a new run")
+            raise UsageError(
+                f"{source.name}: the data have changed, {_told(now)} instead of {_told(was)}; restore them, "
+                f"or start a new run"
+            )
         trainer.restore(tree, meta)
         return trainer
 
@@ -99,7 +108,8 @@ class Run:
         return self
 
     def sample(self, n: int, seed: int = 0, member: int = 0, which: str = "last", units: bool = True) -> np.ndarray:
-        """n samples: in the data's own units (uint8 pictures, table columns), or in the network's with `units=False`."""
+        """n samples: in the data's own units (uint8 pictures, table columns), or in the network's with
+        `units=False`."""
         if n < 1:
             raise UsageError(f"n: at least 1 sample, got {n}")
         if not 0 <= member < self.config.population:
@@ -125,12 +135,14 @@ class Run:
 
 
 def train(source: Any, watcher: training.Watcher | None = None, **options: Any) -> Run:
-    """Train a generator and return its run. Options are the keys of `engine.config.Config` (also `steps` instead of `examples`).
+    """Train a generator and return its run. Options are the keys of `engine.config.Config` (also `steps` instead of
+    `examples`).
 
     source    a text such as "digits", "ring8", "photos/" or "table.csv"; or an array or tensor of examples
     seeds     several seeds train a population; a list as a schedule gives one value to each member
 
-    >>> run = train("digits", objective="rkl", lambda_likelihood="linear(-0.8->0, hold=0.2)", seed=0)      # doctest: +SKIP
+    >>> run = train("digits", objective="rkl", lambda_likelihood="linear(-0.8->0, hold=0.2)", seed=0)      # doctest:
+    +SKIP
 
     Raises `UsageError` for anything that is not allowed, before any file is written.
     """
@@ -176,7 +188,9 @@ def settle(wanted: Config, source: Source) -> Config:
     from ganneal.engine import devices
     from ganneal.nets import MLPArchitecture, build
 
-    compile_it = devices.should_compile(wanted, isinstance(build(wanted.network), MLPArchitecture), devices.device_of(wanted))
+    compile_it = devices.should_compile(
+        wanted, isinstance(build(wanted.network), MLPArchitecture), devices.device_of(wanted)
+    )
     return wanted.model_copy(update={"compile": "on" if compile_it else "off"})
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 
 class GannealError(Exception):
-    """Base of every error a user can cause; its text is one line that names the key or file, what was got and what is allowed."""
+    """Base of every error a user can cause; its text is one line that names the key or file, what was got and what is
+    allowed."""
 
     exit_code = 1
 

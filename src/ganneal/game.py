@@ -1,6 +1,7 @@
 """The contract: players whose losses are pure functions of everybody's networks, and the field those losses make.
 
-A game is anything with `nets`, `players`, `draws` and `loss`. Solvers, populations, compilation and spectra see only this file.
+A game is anything with `nets`, `players`, `draws` and `loss`. Solvers, populations, compilation and spectra see only
+this file.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,17 +33,25 @@ class Game(Protocol):
     averaged    players that the others see through the running average of their parameters
     """
 
-    players: tuple[str, ...]
-    nets: Mapping[str, nn.Module]
-    draws: Mapping[str, Mapping[str, Draw]]
-    averaged: frozenset[str]
+    @property
+    def players(self) -> tuple[str, ...]: ...
+
+    @property
+    def nets(self) -> Mapping[str, nn.Module]: ...
+
+    @property
+    def draws(self) -> Mapping[str, Mapping[str, Draw]]: ...
+
+    @property
+    def averaged(self) -> frozenset[str]: ...
 
     def loss(self, player: str, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
         """The scalar that `player` minimises."""
         ...
 
     def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
-        """What follows a step of `player`, in place: weight clipping, a power iteration. Elementwise over a leading population axis."""
+        """What follows a step of `player`, in place: weight clipping, a power iteration. Elementwise over a leading
+        population axis."""
         ...
 
 
@@ -61,7 +70,8 @@ def input_gradient(net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, 
 
     Written with `torch.func.vjp`, so that it compiles, vmaps and can be differentiated again.
     """
-    y, pull = torch.func.vjp(net, x)
+    y: Tensor
+    y, pull = torch.func.vjp(net, x)  # type: ignore[misc]
     return y, pull(torch.ones_like(y))[0]
 
 
@@ -70,9 +80,15 @@ def sum_squares(x: Tensor) -> Tensor:
     return x.square().flatten(1).sum(1)
 
 
-def field(game: Game, params: dict[str, Tensors], buffers: dict[str, Tensors], batches: Mapping[str, Mapping[str, Tensor]],
-          coefficients: Mapping[str, Tensor]) -> dict[str, Tensors]:  # fmt: skip
-    """The joint vector field of the simultaneous game: for every player, minus the gradient of its own loss in its own parameters."""
+def field(
+    game: Game,
+    params: dict[str, Tensors],
+    buffers: dict[str, Tensors],
+    batches: Mapping[str, Mapping[str, Tensor]],
+    coefficients: Mapping[str, Tensor],
+) -> dict[str, Tensors]:
+    """The joint vector field of the simultaneous game: for every player, minus the gradient of its own loss in its own
+    parameters."""
 
     def own(player: str) -> Tensors:
         def loss(mine: Tensors) -> Tensor:

@@ -1,6 +1,6 @@
 """The annealed GAN: one generator, one critic, and score players where a regulariser needs them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,17 +21,22 @@ class GAN:
     """Objective + penalties on the critic + likelihood and entropy regularisers on the generator.
 
     critic:      L_C = objective.critic(y(x_mu), y(x_rho)) + sum of penalties
-    generator:   L_G = objective.generator(...) - lambda_likelihood R[s_mu] + lambda_entropy R[s_rho]      (annealing.regulariser)
+    generator:   L_G = objective.generator(...) - lambda_likelihood R[s_mu] + lambda_entropy R[s_rho]
+                 (annealing.regulariser)
     scores:      each learned estimator's own loss, on data or on the generator's samples
 
     architectures   modules by player; their parameters are only templates
     shape, latent   per-example shape of x, number of latent coordinates (z is standard normal, or uniform on [-1, 1])
-    data_score      estimator of grad log mu, or None where lambda_likelihood is 0 throughout; model_score likewise for rho
+    data_score      estimator of grad log mu, or None where lambda_likelihood is 0 throughout; model_score likewise for
+                    rho
     score_space     "data", or "features": the likelihood is that of the critic's feature layer
     features        size of the critic's feature layer, for the feature space
-    noisy           data and samples carry Gaussian noise of standard deviation coefficients["noise"], x = g(z) + noise e: both laws then
-                    have densities, and with a score at the same noise level the critic and the score speak of the same law
-    score_clip      largest norm of a score, per example; 0 for none. Where data lie on a thin set the score grows without bound away
+    noisy           data and samples carry Gaussian noise of standard deviation coefficients["noise"], x = g(z) + noise
+                    e: both laws then
+                    have densities, and with a score at the same noise level the critic and the score speak of the same
+                    law
+    score_clip      largest norm of a score, per example; 0 for none. Where data lie on a thin set the score grows
+                    without bound away
                     from it, beyond any force that a penalised critic can balance
     batch_coupled   the critic uses batch statistics, so that data and model batches must not share a pass
     """
@@ -68,7 +73,10 @@ class GAN:
     @property
     def draws(self) -> dict[str, dict[str, Draw]]:
         """What each player's loss reads from a batch."""
-        real, fake = {"real": Draw("real", self.shape)}, {"z": Draw("normal" if self.latent_law == "normal" else "uniform", (self.latent,))}
+        real, fake = (
+            {"real": Draw("real", self.shape)},
+            {"z": Draw("normal" if self.latent_law == "normal" else "uniform", (self.latent,))},
+        )
         if self.noisy:
             real["real.noise"] = fake["z.noise"] = Draw("normal", self.shape)
         critic = {**real, **fake}
@@ -138,7 +146,7 @@ class GAN:
         return loss
 
     def _evaluate(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, measures: set[str], batch: Mapping[str, Tensor]
+        self, critic: Callable[..., Tensor], real: Tensor, fake: Tensor, measures: set[str], batch: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Critic outputs on data and model, and input gradients at `measures`, in as few passes as there can be."""
         points = {"data": real, "model": fake}
@@ -173,8 +181,12 @@ class GAN:
         centres = nets["generator"](self._latents(batch))
         x = self._noised(centres, batch, "z", coefficients)
         y, space = nets["critic"](x, features=True) if self.score_space == "features" else (nets["critic"](x), x)
-        y_real = nets["critic"](self._noised(batch["real"], batch, "real", coefficients)) if self.objective.paired else y
-        loss = self.objective.generator_loss(y_real.to(torch.promote_types(y.dtype, torch.float32)), y.to(torch.promote_types(y.dtype, torch.float32)))
+        y_real = (
+            nets["critic"](self._noised(batch["real"], batch, "real", coefficients)) if self.objective.paired else y
+        )
+        loss = self.objective.generator_loss(
+            y_real.to(torch.promote_types(y.dtype, torch.float32)), y.to(torch.promote_types(y.dtype, torch.float32))
+        )
         if self.data_score is not None:
             samples = self._in_score_space(nets, batch["real"]).detach() if self.data_score.reads_samples else None
             if isinstance(self.data_score, DenoisingAutoencoder) and samples is not None:
@@ -182,7 +194,11 @@ class GAN:
             score = self.data_score.score(space.detach(), net=nets.get("data_score"), samples=samples)
             loss = loss - coefficients["lambda_likelihood"] * annealing.surrogate(space, self._clipped(score))
         if self.model_score is not None:
-            samples = (centres if isinstance(self.model_score, NoisePosterior) else x).detach() if self.model_score.reads_samples else None
+            samples = (
+                (centres if isinstance(self.model_score, NoisePosterior) else x).detach()
+                if self.model_score.reads_samples
+                else None
+            )
             score = self.model_score.score(x.detach(), net=nets.get("model_score"), samples=samples)
             loss = loss + coefficients["lambda_entropy"] * annealing.surrogate(x, self._clipped(score))
         return loss

@@ -170,7 +170,9 @@ class Registry(Generic[T]):
         try:
             bound = inspect.signature(factory).bind(*map(self._argument, part.args), **nested)
         except TypeError as error:
-            raise UsageError(f"{self.kind} '{part.name}': {error}; its arguments are ({', '.join(parameters)})") from None
+            raise UsageError(
+                f"{self.kind} '{part.name}': {error}; its arguments are ({', '.join(parameters)})"
+            ) from None
         return factory(*bound.args, **bound.kwargs)
 
     def _argument(self, value: Any) -> Any:

@@ -4,7 +4,8 @@ Text forms: `0.5`, `linear(-0.8->0, hold=0.2)`, `geometric(0.1->1)`, `cosine(0->
 `oscillating(0.5, segments=15)`, `each(0, -0.5, linear(-0.8->0))` (one entry per member of a population).
 Pure Python: the command line checks schedules without importing torch.
 
-The monotone and oscillating forms are those of the code published with Tao et al. (2019), section 6 of our specification:
+The monotone and oscillating forms are those of the code published with Tao et al. (2019), section 6 of our
+specification:
 l(t) = B (1 - t/0.8) until it reaches 0, and nodes (-1)^k B (1 - k/segments) joined by straight lines.
 """
 
@@ -19,7 +20,8 @@ from ganneal.parts import Part, Range, Registry
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A value for every progress t in [0, 1]. Between two neighbouring `knots` it is monotone, so its extremes lie on knots."""
+    """A value for every progress t in [0, 1]. Between two neighbouring `knots` it is monotone, so its extremes lie on
+    knots."""
 
     def __call__(self, t: float) -> float: ...
 

@@ -1,4 +1,5 @@
-"""Inverse temperature: what the two lambdas make of it, which paths are allowed, and schedules of beta itself. Pure Python."""
+"""Inverse temperature: what the two lambdas make of it, which paths are allowed, and schedules of beta itself. Pure
+Python."""
 
 from collections.abc import Sequence
 
@@ -13,17 +14,24 @@ def inverse_temperature(lambda_likelihood: float, lambda_entropy: float) -> floa
     """
     for name, value in (("lambda_likelihood", lambda_likelihood), ("lambda_entropy", lambda_entropy)):
         if not value > -1:
-            raise UsageError(f"{name} = {value:g} is not allowed: it must stay above -1, where beta = (1 + lambda_likelihood)/(1 + lambda_entropy) is positive and finite")
+            raise UsageError(
+                f"{name} = {value:g} is not allowed: it must stay above -1, where beta = (1 + "
+                f"lambda_likelihood)/(1 + lambda_entropy) is positive and finite"
+            )
     return (1 + lambda_likelihood) / (1 + lambda_entropy)
 
 
 def check_path(lambda_likelihood: Schedule | Each, lambda_entropy: Schedule | Each) -> None:
-    """Raise `UsageError` if a lambda touches -1, or beta 0, anywhere on the way. Schedules are monotone between knots, so knots decide."""
+    """Raise `UsageError` if a lambda touches -1, or beta 0, anywhere on the way. Schedules are monotone between knots,
+    so knots decide."""
     for name, given in (("lambda_likelihood", lambda_likelihood), ("lambda_entropy", lambda_entropy)):
         for member in members(given):
             t, low = min(((t, member(t)) for t in member.knots), key=lambda point: point[1])
             if not low > -1:
-                raise UsageError(f"{name} reaches {low:g} at progress {t:g}: it must stay above -1, so that beta = (1 + lambda_likelihood)/(1 + lambda_entropy) stays positive and finite")
+                raise UsageError(
+                    f"{name} reaches {low:g} at progress {t:g}: it must stay above -1, so that beta = (1 + "
+                    f"lambda_likelihood)/(1 + lambda_entropy) stays positive and finite"
+                )
 
 
 def members(given: Schedule | Each) -> Sequence[Schedule]:
@@ -35,7 +43,8 @@ class Clock:
     """Lambdas that realise a schedule of beta, on the likelihood clock or on the entropy clock.
 
     likelihood: lambda_likelihood = beta - 1, lambda_entropy = 0     (drift scaled by beta, unit noise)
-    entropy:    lambda_likelihood = 0, lambda_entropy = 1/beta - 1   (unit drift, noise 1/beta: the same path of laws, 1/beta times faster)
+    entropy:    lambda_likelihood = 0, lambda_entropy = 1/beta - 1   (unit drift, noise 1/beta: the same path of laws,
+                1/beta times faster)
     """
 
     def __init__(self, beta: Schedule, clock: str):

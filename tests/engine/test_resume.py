@@ -42,7 +42,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "annealed-population": {"recipe": "annealed", "beta": "each(1, linear(0.2->1), 0.5)", "score_warmup": 160, "seeds": (5, 1, 5)},
     "residual": {"source": PICTURES[8], "network": "residual(width=8)", "batch": 4, "steps": 12, "log_every": 5, "at": 6},
     "image-population": {"source": PICTURES[8], "network": "dcgan(width=8)", "batch": 4, "steps": 12, "log_every": 5, "at": 6, "population": 2},
-    "score-of-features": {"source": "digits", "score_space": "features", "score": "dsm(sigmas=0.2->1, at=0.5)"},
+    "score-of-features": {"source": "digits", "score_warmup": 160, "score_space": "features", "score": "dsm(sigmas=0.2->1, at=0.5)"},
     "as-published-but-small": {
         "source": PICTURES[8], "network": "dcgan(width=8, batchnorm=true)", "batch": 4, "steps": 12, "log_every": 5, "at": 6, "latent_law": "uniform", "ema": 0,
         "score_space": "features", "score": "dae(sigma=1, network=published, depth=2)", "lambda_likelihood": "oscillating(-0.01)", "objective": "jsd", "penalty": "none",

@@ -1,4 +1,5 @@
-"""The command line: `ganneal VERB`. Thin: every verb calls the library. Nothing here imports torch before it is needed."""
+"""The command line: `ganneal VERB`. Thin: every verb calls the library. Nothing here imports torch before it is
+needed."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ Adversarial training that can be trusted: annealed, stabilised and tested.
 
 {verbs}
 
-`ganneal VERB --help` shows a verb's arguments. Exit codes: 0 done, 1 failed, 2 wrong request, 130/143 stopped by a signal.
+`ganneal VERB --help` shows a verb's arguments.
+Exit codes: 0 done, 1 failed, 2 wrong request, 130/143 stopped by a signal.
 """
 
 

@@ -1,4 +1,5 @@
-"""Command lines generated from typed models. The parser only tells words apart; what is wrong with a value is the model's to say, so that
+"""Command lines generated from typed models. The parser only tells words apart; what is wrong with a value is the
+model's to say, so that
 a flag, a YAML file and Python get the same one-line errors."""
 
 import contextlib
@@ -18,12 +19,19 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse(model: type[Model], verb: str, args: list[str], example: str) -> Model:
-    """The arguments of a verb as its model. Prints help and exits for --help; raises `UsageError` for anything else that is wrong."""
+    """The arguments of a verb as its model. Prints help and exits for --help; raises `UsageError` for anything else
+    that is wrong."""
     _check_options(model, verb, args)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            words = tyro.cli(_words(model), prog=f"ganneal {verb}", args=args, description=f"{model.__doc__}\n\nExample: {example}", config=(tyro.conf.FlagCreatePairsOff,))
+            words = tyro.cli(
+                _words(model),
+                prog=f"ganneal {verb}",
+                args=args,
+                description=f"{model.__doc__}\n\nExample: {example}",
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -35,16 +43,25 @@ def parse(model: type[Model], verb: str, args: list[str], example: str) -> Model
 
 
 def _check_options(model: type[BaseModel], verb: str, args: list[str]) -> None:
-    options = {"--help", "-h"} | {alias for field in model.model_fields.values() for mark in _marks(field) for alias in getattr(mark, "aliases", None) or ()}
+    options = {"--help", "-h"} | {
+        alias
+        for field in model.model_fields.values()
+        for mark in _marks(field)
+        for alias in getattr(mark, "aliases", None) or ()
+    }
     options |= {
         "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
-        for name, field in model.model_fields.items() if tyro.conf.Positional not in _marks(field)
-    }  # fmt: skip
+        for name, field in model.model_fields.items()
+        if tyro.conf.Positional not in _marks(field)
+    }
     for arg in args:
         word = arg.split("=", 1)[0].replace("_", "-") if arg.startswith("--") else arg[:2]
         if re.match("--?[a-zA-Z]", word) and word not in options:
             close = nearest(word, options - {"-h"})
-            raise UsageError(f"unknown option '{arg}': {close if len(options) < 12 else close.split(' (')[0]}; see `ganneal {verb} --help`")
+            raise UsageError(
+                f"unknown option '{arg}': {close if len(options) < 12 else close.split(' (')[0]}; see "
+                f"`ganneal {verb} --help`"
+            )
 
 
 def _words(model: type[BaseModel]) -> type[BaseModel]:
@@ -53,11 +70,15 @@ def _words(model: type[BaseModel]) -> type[BaseModel]:
     for name, field in model.model_fields.items():
         kind, default, marks = field.annotation, field.default, _marks(field)
         if kind is not bool:
-            text = tuple[str, ...] if tuple in (get_origin(kind), *map(get_origin, get_args(kind))) else str
+            text: Any = tuple[str, ...] if tuple in (get_origin(kind), *map(get_origin, get_args(kind))) else str
             kind, default = (text | None, None) if default is None else (text, str(default))
             if not any(getattr(mark, "metavar", None) for mark in marks):
                 marks.append(tyro.conf.arg(metavar=_word(field.annotation)))
-        form = Field(description=field.description) if field.is_required() else Field(default, description=field.description)
+        form = (
+            Field(description=field.description)
+            if field.is_required()
+            else Field(default, description=field.description)
+        )
         fields[name] = (Annotated[kind, *marks] if marks else kind, form)
     return create_model(model.__name__, **fields)
 
@@ -81,13 +102,22 @@ def _gist(text: str) -> str:
 
 
 def request_model() -> type[BaseModel]:
-    """`Config` with every key optional and unchecked: a key that is not given is left to the recipe, which then is checked as a whole."""
-    fields: dict[str, Any] = {"source": (Annotated[tyro.conf.Positional[str], _shown("SOURCE", "")], Field(description=_about("source")))}
+    """`Config` with every key optional and unchecked: a key that is not given is left to the recipe, which then is
+    checked as a whole."""
+    fields: dict[str, Any] = {
+        "source": (Annotated[tyro.conf.Positional[str], _shown("SOURCE", "")], Field(description=_about("source")))
+    }
     for name in Config.model_fields:
         if name != "source":
             fields[name] = _optional(name)
-    fields["steps"] = (Annotated[str | None, _shown("INT", "")], Field(None, description="Length of training in steps, instead of examples."))
-    fields["config"] = (Annotated[str | None, _shown("FILE", "")], Field(None, description="YAML file with keys as in this list; flags override it."))
+    fields["steps"] = (
+        Annotated[str | None, _shown("INT", "")],
+        Field(None, description="Length of training in steps, instead of examples."),
+    )
+    fields["config"] = (
+        Annotated[str | None, _shown("FILE", "")],
+        Field(None, description="YAML file with keys as in this list; flags override it."),
+    )
     return create_model("Train", __doc__="Train a generator on SOURCE, and judge it against held-out data.", **fields)
 
 
@@ -96,10 +126,18 @@ def _optional(name: str) -> tuple[Any, Any]:
     kind = field.annotation
     default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
     choices = [str(c) for c in get_args(kind)] if get_origin(kind) is Literal else []
-    word = "{" + ",".join(choices) + "}" if choices else "TEXT ..." if name == "penalty" else "INT ..." if name == "seeds" else _word(kind)
+    word = (
+        "{" + ",".join(choices) + "}"
+        if choices
+        else "TEXT ..."
+        if name == "penalty"
+        else "INT ..."
+        if name == "seeds"
+        else _word(kind)
+    )
     hint = "" if default in (None, "") else f"[{default}]"
     text = tuple[str, ...] if name in ("penalty", "seeds") else str
-    return Annotated[text | None, _shown(word, hint)], Field(None, description=_about(name))  # type: ignore[operator]
+    return Annotated[text | None, _shown(word, hint)], Field(None, description=_about(name))
 
 
 def _word(kind: Any) -> str:

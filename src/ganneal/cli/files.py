@@ -31,5 +31,12 @@ def _bytes(suffix: str, x: np.ndarray, columns: tuple[str, ...] | None) -> bytes
     else:
         flat = x.reshape(len(x), -1)
         names = columns or tuple(f"x{k}" for k in range(flat.shape[1]))
-        np.savetxt(buffer, flat, delimiter=",", header=",".join(names), comments="", fmt="%d" if x.dtype == np.uint8 else "%.9g")
+        np.savetxt(
+            buffer,
+            flat,
+            delimiter=",",
+            header=",".join(names),
+            comments="",
+            fmt="%d" if x.dtype == np.uint8 else "%.9g",
+        )
     return buffer.getvalue()

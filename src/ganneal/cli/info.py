@@ -1,6 +1,7 @@
 """`ganneal info`."""
 
 import json
+from collections.abc import Iterable
 from typing import Annotated
 
 import tyro
@@ -31,10 +32,17 @@ def main(args: list[str]) -> int:
     from ganneal.scores import SCORES
     from ganneal.solvers import OPTIMIZERS, SOLVERS
 
-    parts = {
-        "sources": SOURCES, "objectives": OBJECTIVES, "penalties": PENALTIES, "schedules": SCHEDULES, "scores": SCORES,
-        "networks": NETWORKS, "solvers": SOLVERS, "optimizers": OPTIMIZERS, "recipes": recipes(),
-    }  # fmt: skip
+    parts: dict[str, Iterable[str]] = {
+        "sources": SOURCES,
+        "objectives": OBJECTIVES,
+        "penalties": PENALTIES,
+        "schedules": SCHEDULES,
+        "scores": SCORES,
+        "networks": NETWORKS,
+        "solvers": SOLVERS,
+        "optimizers": OPTIMIZERS,
+        "recipes": recipes(),
+    }
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = {"environment": environment(device, 1), "parts": {kind: sorted(names) for kind, names in parts.items()}}
     if request.as_json:

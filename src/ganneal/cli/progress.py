@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from ganneal.api import Run
 from ganneal.engine.trainer import Trainer
@@ -20,10 +21,16 @@ class Progress:
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True, markup=False)
         self.bar = Bar(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(), TextColumn("{task.fields[state]}"), console=self.console, refresh_per_second=4,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=self.console,
+            refresh_per_second=4,
             disable=not self.console.is_terminal,
-        )  # fmt: skip
+        )
         self.task: Any = None
         self.folder: Any = None
         self.spoke = time.monotonic()
@@ -32,7 +39,9 @@ class Progress:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def started(self, trainer: Trainer) -> None:
@@ -41,8 +50,10 @@ class Progress:
         config = trainer.config
         members = f", population of {config.population}" if config.population > 1 else ""
         self.console.print(
-            f"training on {config.source} (recipe {config.recipe}): {config.objective}, {' '.join(config.penalty) or 'no penalty'}{members}; "
-            f"{trainer.device.type}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}, step {'compiled' if trainer.compiled else 'not compiled'}"
+            f"training on {config.source} (recipe {config.recipe}): {config.objective}, "
+            f"{' '.join(config.penalty) or 'no penalty'}{members}; "
+            f"{trainer.device.type}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}, "
+            f"step {'compiled' if trainer.compiled else 'not compiled'}"
         )
         for line in trainer.assembly.cautions:
             self.console.print(f"note: {line}")
@@ -59,7 +70,9 @@ class Progress:
         if not self.console.is_terminal and time.monotonic() - self.spoke > 10:
             self.spoke = time.monotonic()
             left = (trainer.config.examples - trainer.examples) / max(row["rate"], 1e-9)
-            self.console.print(f"{trainer.examples:>12,} of {trainer.config.examples:,}  {rate}  {left:,.0f} s left  {state}")
+            self.console.print(
+                f"{trainer.examples:>12,} of {trainer.config.examples:,}  {rate}  {left:,.0f} s left  {state}"
+            )
 
     def noted(self, line: str) -> None:
         """A line of its own."""
@@ -82,11 +95,17 @@ def conclude(run: Run) -> None:
     if found["reference"]:
         console.print(f"         (training data against held-out data: p = {found['reference']['pvalue']:.2g})")
     if modes := found["modes"]:
-        console.print(f"modes:   {modes['modes']} of {modes['total']} covered, {modes['high_quality']:.1%} of samples of high quality (at most {modes['high_quality_ceiling']:.1%})")
+        console.print(
+            f"modes:   {modes['modes']} of {modes['total']} covered, {modes['high_quality']:.1%} of samples "
+            f"of high quality (at most {modes['high_quality_ceiling']:.1%})"
+        )
     console.print(f"report:  {run.folder / 'report.html'}")
 
 
 def stopped(watcher: Progress, stop: Interrupted) -> int:
     """After a signal: how to go on, and the conventional exit code."""
-    watcher.console.print(f"stopped by {signal.Signals(stop.number).name} after a checkpoint: continue with `ganneal resume {stop.folder}`")
+    watcher.console.print(
+        f"stopped by {signal.Signals(stop.number).name} after a checkpoint: continue with `ganneal resume "
+        f"{stop.folder}`"
+    )
     return 128 + stop.number

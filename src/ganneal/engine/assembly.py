@@ -46,7 +46,11 @@ def assemble(config: Config, source: Source) -> Assembly:
         "model_score": _estimator(config.model_score, None) if _moves(entropy) else None,
     }
     game = build_game(config, source, objective, penalties, estimators)
-    schedules: dict[str, Schedule] = {"lambda_likelihood": likelihood, "lambda_entropy": entropy, "noise": schedule(config.noise)}
+    schedules: dict[str, Schedule] = {
+        "lambda_likelihood": likelihood,
+        "lambda_entropy": entropy,
+        "noise": schedule(config.noise),
+    }
     rates = {"critic": config.lr_critic, "generator": config.lr_generator}
     schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
     stacked = config.population if config.population > 1 else None
@@ -60,7 +64,13 @@ def assemble(config: Config, source: Source) -> Assembly:
     )
 
 
-def build_game(config: Config, source: Source, objective: Objective, penalties: Sequence[Any], estimators: dict[str, ScoreEstimator | None]) -> GAN:
+def build_game(
+    config: Config,
+    source: Source,
+    objective: Objective,
+    penalties: Sequence[Any],
+    estimators: dict[str, ScoreEstimator | None],
+) -> GAN:
     """The game with fresh networks, whose initial values come from torch's global generator."""
     network = build_network(config.network)
     critic = network.critic(source.shape)
@@ -76,29 +86,54 @@ def build_game(config: Config, source: Source, objective: Objective, penalties: 
         if net is not None:
             nets[player] = net
     nets["generator"] = network.generator(config.latent, source.shape)
-    if config.model_score.startswith("noise_posterior") and estimators["model_score"] is not None and not _moves(schedule(config.noise)):
+    if (
+        config.model_score.startswith("noise_posterior")
+        and estimators["model_score"] is not None
+        and not _moves(schedule(config.noise))
+    ):
         raise UsageError("model_score: noise_posterior needs noise on the samples; set noise above 0")
     return GAN(
-        architectures=nets, objective=objective, penalties=tuple(penalties), shape=source.shape, latent=config.latent,
-        data_score=estimators["data_score"], model_score=estimators["model_score"], score_space=config.score_space, features=features,
-        latent_law=config.latent_law, noisy=_moves(schedule(config.noise)), score_clip=config.score_clip, batch_coupled=network.batch_coupled,
-    )  # fmt: skip
+        architectures=nets,
+        objective=objective,
+        penalties=tuple(penalties),
+        shape=source.shape,
+        latent=config.latent,
+        data_score=estimators["data_score"],
+        model_score=estimators["model_score"],
+        score_space=config.score_space,
+        features=features,
+        latent_law=config.latent_law,
+        noisy=_moves(schedule(config.noise)),
+        score_clip=config.score_clip,
+        batch_coupled=network.batch_coupled,
+    )
 
 
-def initialise(config: Config, source: Source, assembly: Assembly, dtype: torch.dtype, device: torch.device) -> tuple[dict[str, Tensors], dict[str, Tensors]]:
+def initialise(
+    config: Config, source: Source, assembly: Assembly, dtype: torch.dtype, device: torch.device
+) -> tuple[dict[str, Tensors], dict[str, Tensors]]:
     """(parameters, buffers) by player, drawn anew for every member from its own seed; stacked for a population."""
     game = assembly.game
-    found = []
+    found: list[dict[str, tuple[Any, Any]]] = []
     for seed in config.member_seeds():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, 0))
-            nets = build_game(config, source, game.objective, game.penalties, {"data_score": game.data_score, "model_score": game.model_score}).nets
-        found.append({p: [dict(net.named_parameters()), dict(net.named_buffers())] for p, net in nets.items()})
+            nets = build_game(
+                config,
+                source,
+                game.objective,
+                game.penalties,
+                {"data_score": game.data_score, "model_score": game.model_score},
+            ).nets
+        found.append({p: (dict(net.named_parameters()), dict(net.named_buffers())) for p, net in nets.items()})
     stack = torch.stack if config.population > 1 else lambda tensors: tensors[0].clone()
 
     def gather(which: int) -> dict[str, Tensors]:
         return {
-            p: {n: place(stack([member[p][which][n].detach() for member in found]), dtype, device) for n in found[0][p][which]}
+            p: {
+                n: place(stack([member[p][which][n].detach() for member in found]), dtype, device)
+                for n in found[0][p][which]
+            }
             for p in game.players
         }
 
@@ -106,7 +141,8 @@ def initialise(config: Config, source: Source, assembly: Assembly, dtype: torch.
 
 
 def place(value: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A parameter where it is used: convolution weights in channels-last order, which the CPU's and the GPU's kernels prefer."""
+    """A parameter where it is used: convolution weights in channels-last order, which the CPU's and the GPU's kernels
+    prefer."""
     value = value.to(device, dtype if value.is_floating_point() else None)
     return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value.contiguous()
 
@@ -120,7 +156,9 @@ def work(config: Config, game: GAN) -> float:
 def _estimator(text: str, source: Source | None) -> ScoreEstimator:
     if text == "exact":
         if source is None or source.score is None:
-            what = "the model's score is not known" if source is None else f"the density of '{source.name}' is not known"
+            what = (
+                "the model's score is not known" if source is None else f"the density of '{source.name}' is not known"
+            )
             raise UsageError(f"score: exact is not available, {what}; use dsm")
         return SCORES["exact"](source.score)
     if text.split("(")[0] not in SCORES.entries:
@@ -137,12 +175,21 @@ def _cautions(config: Config, game: GAN, estimators: dict[str, ScoreEstimator | 
     lines = [e.caution(game.shape) for e in estimators.values() if e is not None]
     annealed, objective = any(e is not None for e in estimators.values()), game.objective
     if annealed and not objective.gibbs:
-        lines.append(f"{objective.name}: with a regulariser its optimum is not the Gibbs law mu^beta; only rkl and nwj anneal exactly")
+        lines.append(
+            f"{objective.name}: with a regulariser its optimum is not the Gibbs law mu^beta; only rkl and "
+            f"nwj anneal exactly"
+        )
     if objective.optimum == "witness" and not game.penalties:
         lines.append(f"{objective.name}: needs a Lipschitz critic; add a penalty such as gp, sgp, spectral or clip")
     if annealed and any(p.name in ("spectral", "clip", "gp") for p in game.penalties):
-        lines.append("a Lipschitz constraint caps the critic's force: where a regulariser is stronger, tails follow the regulariser alone; prefer r1r2")
+        lines.append(
+            "a Lipschitz constraint caps the critic's force: where a regulariser is stronger, tails follow "
+            "the regulariser alone; prefer r1r2"
+        )
     likelihood, _ = config.lambdas()
     if min(m(t) for m in members(likelihood) for t in m.knots) < -0.1 and not game.noisy and config.score != "exact":
-        lines.append("a negative lambda_likelihood without noise often drives samples away from thin data; try --noise 'linear(0.5->0, hold=0.2)'")
+        lines.append(
+            "a negative lambda_likelihood without noise often drives samples away from thin data; try "
+            "--noise 'linear(0.5->0, hold=0.2)'"
+        )
     return [line for line in lines if line]

@@ -1,7 +1,9 @@
 """Batches for the coming step: data and noise for every player, from one explicit generator per member.
 
-The order of data is a function of (seed, number of examples drawn) alone, and noise comes from generators whose state is a tensor, so a
-checkpoint needs one integer and those tensors to continue bit by bit. Member k of a population draws exactly what a single run with its
+The order of data is a function of (seed, number of examples drawn) alone, and noise comes from generators whose state
+is a tensor, so a
+checkpoint needs one integer and those tensors to continue bit by bit. Member k of a population draws exactly what a
+single run with its
 seed would draw.
 """
 
@@ -21,7 +23,8 @@ NOISE = ("normal", "uniform", "rademacher")
 class Batches:
     """Draws the batches that one step consumes.
 
-    source    what is learned; unlimited sources are sampled, finite ones are gone through in a new random order each epoch
+    source    what is learned; unlimited sources are sampled, finite ones are gone through in a new random order each
+              epoch
     plan      for each batch of a step, what it consists of
     batch     examples in a batch, over all processes
     seeds     one per member
@@ -29,8 +32,17 @@ class Batches:
     share     (rank, processes): which contiguous part of every batch this process gets
     """
 
-    def __init__(self, source: Source, plan: Plan, batch: int, seeds: Sequence[int], stacked: bool, dtype: torch.dtype, device: torch.device,
-                 share: tuple[int, int] = (0, 1)):  # fmt: skip
+    def __init__(
+        self,
+        source: Source,
+        plan: Plan,
+        batch: int,
+        seeds: Sequence[int],
+        stacked: bool,
+        dtype: torch.dtype,
+        device: torch.device,
+        share: tuple[int, int] = (0, 1),
+    ):
         self.source, self.plan, self.batch, self.stacked = source, plan, batch, stacked
         self.dtype, self.device, self.seeds = dtype, device, tuple(seeds)
         rank, processes = share

@@ -57,7 +57,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot write it ({error.strerror or error}); free some space or choose another place (a run goes on with `ganneal resume`)") from None
+        raise RunError(
+            f"{path}: cannot write it ({error.strerror or error}); free some space or choose another place "
+            f"(a run goes on with `ganneal resume`)"
+        ) from None
 
 
 def write(folder: Path, examples: int, tree: dict[str, Any], meta: dict[str, Any]) -> Path:
@@ -77,8 +80,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["ganneal"])
             if meta["format"] > FORMAT:
-                raise UsageError(f"{path}: checkpoint of format {meta['format']}, this ganneal reads up to {FORMAT}; use a newer version")
-            # Copies, because tensors in the file's memory are not aligned, and a matrix product's last bit depends on alignment.
+                raise UsageError(
+                    f"{path}: checkpoint of format {meta['format']}, this ganneal reads up to {FORMAT}; use "
+                    f"a newer version"
+                )
+            # Copies: tensors in the file's memory are not aligned, and a product's last bit depends on alignment.
             return unflatten({name: file.get_tensor(name).clone() for name in file.keys()}), meta  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise RunError(f"{path}: not a readable checkpoint ({error}); delete it to go on from the one before") from None

@@ -1,4 +1,5 @@
-"""Schedules, learning rates and averaging weights of the coming steps, evaluated ahead and sent to the device as one table."""
+"""Schedules, learning rates and averaging weights of the coming steps, evaluated ahead and sent to the device as one
+table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,8 +28,11 @@ class Coefficients:
         """The values of one schedule, one per member (or a single one)."""
         return [member(progress) for member in members(self.schedules[name])]
 
-    def table(self, steps: Sequence[int], progress: Sequence[float], lr_scale: Sequence[float], like: Tensor) -> list[dict[str, Tensor]]:
-        """For each coming step the coefficients that its losses and updates read, with the dtype and device of `like`."""
+    def table(
+        self, steps: Sequence[int], progress: Sequence[float], lr_scale: Sequence[float], like: Tensor
+    ) -> list[dict[str, Tensor]]:
+        """For each coming step the coefficients that its losses and updates read, with the dtype and device of
+        `like`."""
         names, width = [*self.schedules, "average"], self.size or 1
         rows = []
         for step, t in zip(steps, progress, strict=True):
@@ -46,6 +50,10 @@ class Coefficients:
         block = torch.tensor(rows, dtype=torch.float64).to(like.dtype).to(like.device)
         block = block if self.size else block[..., 0]
         return [
-            {name: value for name, value in zip(names, row.unbind(), strict=True) if name not in self.lazy or step % self.lazy[name].every == 0}
+            {
+                name: value
+                for name, value in zip(names, row.unbind(), strict=True)
+                if name not in self.lazy or step % self.lazy[name].every == 0
+            }
             for step, row in zip(steps, block.unbind(), strict=True)
         ]

@@ -1,6 +1,7 @@
 """The complete, validated configuration of a training, and how it comes about: defaults <- recipe <- file <- flags.
 
-Only text and numbers, so that it is the same in YAML, on the command line and in Python. No torch here: the command line needs it fast.
+Only text and numbers, so that it is the same in YAML, on the command line and in Python. No torch here: the command
+line needs it fast.
 """
 
 import math
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ganneal.engine.problems import problem, whole
 from ganneal.errors import UsageError, nearest
-from ganneal.schedules import Each, Schedule, schedule
+from ganneal.schedules import Each, schedule
 from ganneal.temperature import Clock, check_path
 
 FORMAT = 1
@@ -29,7 +30,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
     source: str
-    """What to learn: digits, ring8, grid25, spiral, moons, gaussian(...), mixture(...), dirac, or a path to .npy .npz .csv .parquet, an image folder or zip, idx files, or a packed data set."""
+    """What to learn: digits, ring8, grid25, spiral, moons, gaussian(...), mixture(...), dirac, or a path to .npy .npz
+    .csv .parquet, an image folder or zip, idx files, or a packed data set."""
     recipe: str | None = None
     """Named configuration to start from (`ganneal recipes` lists them); by default the one that fits the source."""
     size: int | None = Field(None, ge=4, le=1024)
@@ -38,7 +40,8 @@ class Config(BaseModel):
     """Share of the data kept for the verdict, where the data set has no test part of its own."""
 
     objective: str = "rkl"
-    """What critic and generator minimise: rkl, nwj, jsd, nonsaturating, kl, least_squares, hinge, wasserstein, relativistic."""
+    """What critic and generator minimise: rkl, nwj, jsd, nonsaturating, kl, least_squares, hinge, wasserstein,
+    relativistic."""
     penalty: tuple[str, ...] = ("r1r2(gamma=0.1)",)
     """Penalties on the critic: r1, r2, r1r2, gp, sgp, spectral, clip, each as name(argument=value); 'none' for none."""
     lambda_likelihood: str = "0"
@@ -116,7 +119,9 @@ class Config(BaseModel):
     level: float = Field(0.05, gt=0, lt=1)
     """Level of the verdict."""
 
-    @field_validator("lambda_likelihood", "lambda_entropy", "beta", "noise", "lr_generator", "lr_critic", "lr_score", mode="before")
+    @field_validator(
+        "lambda_likelihood", "lambda_entropy", "beta", "noise", "lr_generator", "lr_critic", "lr_score", mode="before"
+    )
     @classmethod
     def _text(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -137,7 +142,9 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         if self.seeds is not None and len(self.seeds) != self.population:
-            raise UsageError(f"seeds: {len(self.seeds)} given for a population of {self.population}; give one for each member")
+            raise UsageError(
+                f"seeds: {len(self.seeds)} given for a population of {self.population}; give one for each member"
+            )
         for key in ("lambda_likelihood", "lambda_entropy", "noise", "lr_generator", "lr_critic", "lr_score"):
             built = self._schedule(key)
             if key.startswith(("lr_", "noise")):
@@ -145,8 +152,13 @@ class Config(BaseModel):
                     if any(member(t) < 0 for t in member.knots):
                         raise UsageError(f"{key}: must not be negative, got {getattr(self, key)}")
         zero = schedule("0")
-        if self.beta is not None and (self._schedule("lambda_likelihood") != zero or self._schedule("lambda_entropy") != zero):
-            raise UsageError(f"beta: give either beta or the lambdas, not both; got beta {self.beta}, lambda_likelihood {self.lambda_likelihood}, lambda_entropy {self.lambda_entropy}")
+        if self.beta is not None and (
+            self._schedule("lambda_likelihood") != zero or self._schedule("lambda_entropy") != zero
+        ):
+            raise UsageError(
+                f"beta: give either beta or the lambdas, not both; got beta {self.beta}, lambda_likelihood "
+                f"{self.lambda_likelihood}, lambda_entropy {self.lambda_entropy}"
+            )
         check_path(*self.lambdas())
         return self
 
@@ -161,7 +173,8 @@ class Config(BaseModel):
         return Clock(beta, self.clock).lambdas()
 
     def _schedule(self, key: str) -> Any:
-        """The schedule of a key, one for all members or one for each; what is wrong with it is said with the key's name."""
+        """The schedule of a key, one for all members or one for each; what is wrong with it is said with the key's
+        name."""
         try:
             built = schedule(getattr(self, key))
         except UsageError as error:
@@ -182,7 +195,9 @@ class Config(BaseModel):
 def check_members(key: str, built: Any, population: int) -> None:
     """Raise `UsageError` unless a schedule is one for all members or has one entry for each of them."""
     if isinstance(built, Each) and len(built.members) != population:
-        raise UsageError(f"{key}: {len(built.members)} entries for a population of {population}; give one for each member")
+        raise UsageError(
+            f"{key}: {len(built.members)} entries for a population of {population}; give one for each member"
+        )
 
 
 def make(values: dict[str, Any]) -> Config:
@@ -212,18 +227,26 @@ def load(path: Path) -> Config:
 def recipes() -> dict[str, dict[str, Any]]:
     """All named recipes: their `about` line and their values."""
     folder = resources.files("ganneal.recipes")
-    return {f.name.removesuffix(".yaml"): yaml.safe_load(f.read_text()) for f in folder.iterdir() if f.name.endswith(".yaml")}
+    return {
+        f.name.removesuffix(".yaml"): yaml.safe_load(f.read_text())
+        for f in folder.iterdir()
+        if f.name.endswith(".yaml")
+    }
 
 
 def complete(given: dict[str, Any], kind: str) -> Config:
-    """Fill what was not given from the recipe: the one named, the one named after the source, or the one for its kind."""
+    """Fill what was not given from the recipe: the one named, the one named after the source, or the one for its
+    kind."""
     known = recipes()
     name = given.get("recipe") or (given["source"] if given["source"] in known else kind)
     if str(name) not in known:
         raise UsageError(f"unknown recipe '{name}': {nearest(str(name), known)}")
     values = {k: v for k, v in known[name].items() if k not in ("about", "source")}
     lambdas = ("lambda_likelihood", "lambda_entropy")
-    for asked, replaced in ((("beta",), lambdas), (lambdas, ("beta",))):  # two ways to say the same: the one given replaces the recipe's
+    for asked, replaced in (
+        (("beta",), lambdas),
+        (lambdas, ("beta",)),
+    ):  # two ways to say the same: the one given replaces the recipe's
         if any(key in given for key in asked):
             values = {k: v for k, v in values.items() if k not in replaced}
     if "steps" in given:
@@ -234,7 +257,8 @@ def complete(given: dict[str, Any], kind: str) -> Config:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Values from a YAML file. Raises `UsageError` if it is unreadable, not a mapping, or has a key that is none of ours."""
+    """Values from a YAML file. Raises `UsageError` if it is unreadable, not a mapping, or has a key that is none of
+    ours."""
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:

@@ -1,4 +1,5 @@
-"""Where and how a training computes: device, numbers, threads, compilation. All choices depend on the configuration alone, never on a
+"""Where and how a training computes: device, numbers, threads, compilation. All choices depend on the configuration
+alone, never on a
 stopwatch, so that the same seed gives the same bits."""
 
 import os
@@ -13,7 +14,8 @@ from ganneal.errors import UsageError
 THREAD_WORK = 4e8
 """Multiply-adds of a step below which a second thread costs more than it brings (measured: benchmarks/steps.py)."""
 COMPILE_STEPS = {"cpu": 60_000, "cuda": 5_000}
-"""Steps above which compiling small dense networks pays for itself twice over. A cold compilation takes 10-50 s and saves about half of a
+"""Steps above which compiling small dense networks pays for itself twice over. A cold compilation takes 10-50 s and
+saves about half of a
 1-3 ms step (benchmarks/steps.py); convolutions gain too little on a CPU."""
 
 
@@ -45,9 +47,11 @@ def should_compile(config: Config, dense: bool, device: torch.device) -> bool:
 
 
 def compiled(function: Any, device: torch.device) -> Any:
-    """The function, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set otherwise.
+    """The function, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set
+    otherwise.
 
-    The trainer always passes tensors of the same shapes, so of the guards that would check this at every step only those on names are
+    The trainer always passes tensors of the same shapes, so of the guards that would check this at every step only
+    those on names are
     kept: which coefficients are present tells lazy steps from others.
     """
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
@@ -56,7 +60,9 @@ def compiled(function: Any, device: torch.device) -> Any:
     import torch._dynamo
 
     torch._dynamo.config.trace_autograd_ops = True
-    options: dict[str, Any] = {"guard_filter_fn": lambda guards: [g.guard_type.startswith("DICT") or "coefficients" in g.name for g in guards]}
+    options: dict[str, Any] = {
+        "guard_filter_fn": lambda guards: [g.guard_type.startswith("DICT") or "coefficients" in g.name for g in guards]
+    }
     if device.type == "cpu":
         options["cpp_wrapper"] = True
     return torch.compile(function, fullgraph=True, dynamic=False, options=options)
@@ -70,10 +76,21 @@ def environment(device: torch.device, processes: int) -> dict[str, Any]:
 
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     found = {
-        "ganneal": __version__, "python": platform.python_version(), "torch": torch.__version__, "system": platform.platform(),
-        "cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "device": str(device), "processes": processes,
-    }  # fmt: skip
+        "ganneal": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.platform(),
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "processes": processes,
+    }
     return {**found, "gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else found

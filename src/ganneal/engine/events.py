@@ -51,7 +51,10 @@ class EventLog:
         try:
             yield
         except OSError as error:
-            raise RunError(f"{self.path}: cannot write it ({error.strerror or error}); free some space, then `ganneal resume {self.path.parent}`") from None
+            raise RunError(
+                f"{self.path}: cannot write it ({error.strerror or error}); free some space, then `ganneal "
+                f"resume {self.path.parent}`"
+            ) from None
 
     def __enter__(self) -> "EventLog":
         return self

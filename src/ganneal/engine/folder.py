@@ -12,7 +12,8 @@ from ganneal.errors import RunError, UsageError
 
 
 def create(config: Config, data: bytes | None = None) -> Path:
-    """Make the run folder with its configuration, whole or not at all; `data` is the array that was trained on, as data.npy.
+    """Make the run folder with its configuration, whole or not at all; `data` is the array that was trained on, as
+    data.npy.
 
     Raises `UsageError` if the folder exists, `RunError` if it cannot be written.
     """

@@ -1,4 +1,5 @@
-"""The guard: notices non-finite values, collapse and saturation, goes back to the last good state with half the learning rate, and gives
+"""The guard: notices non-finite values, collapse and saturation, goes back to the last good state with half the
+learning rate, and gives
 up after three times. It judges every member of a population by itself."""
 
 from collections.abc import Callable
@@ -21,14 +22,16 @@ SATURATION = 30.0
 
 ADVICE = {
     "non-finite values": "try a smaller learning rate, or a stronger penalty such as r1r2(gamma=1)",
-    "collapse": "try a hotter start such as --beta 'linear(0.2->1, hold=0.2)', a stronger r1r2, or a smaller --lr-generator",
+    "collapse": "try a hotter start such as --beta 'linear(0.2->1, hold=0.2)', a stronger r1r2, or a smaller "
+    "--lr-generator",
     "saturated critic": "try a penalty such as r1r2(gamma=1), a smaller --lr-critic, or noise on the data",
 }
 
 
 @dataclass
 class Guard:
-    """What the guard remembers: learning-rate factors, rollbacks so far, and how often in a row each trouble was seen."""
+    """What the guard remembers: learning-rate factors, rollbacks so far, and how often in a row each trouble was
+    seen."""
 
     size: int
     lr_scale: list[float] = field(default_factory=list)
@@ -47,13 +50,18 @@ class Guard:
     def judge(self, finite: Tensor, spread: Tensor, gap: Tensor | None) -> dict[int, tuple[str, float]]:
         """Members in trouble, with the problem and the value that shows it.
 
-        finite [N] whether all losses and parameters are finite; spread [N] of samples relative to data (nan where the data have none);
+        finite [N] whether all losses and parameters are finite; spread [N] of samples relative to data (nan where the
+        data have none);
         gap [N] of the critic's logits, or None for objectives without logits.
         """
         signs = {
             "non-finite values": (~finite, spread, 1),
             "collapse": (spread < COLLAPSE, spread, PATIENCE),
-            "saturated critic": (gap.abs() > SATURATION if gap is not None else torch.zeros_like(finite), gap if gap is not None else spread, PATIENCE),
+            "saturated critic": (
+                gap.abs() > SATURATION if gap is not None else torch.zeros_like(finite),
+                gap if gap is not None else spread,
+                PATIENCE,
+            ),
         }
         found: dict[int, tuple[str, float]] = {}
         for problem, (seen, value, patience) in signs.items():
@@ -64,7 +72,8 @@ class Guard:
         return found
 
     def roll_back(self, member: int) -> str:
-        """Note a rollback of `member`; returns what is done about it. After the last one the member stands still (learning rate 0)."""
+        """Note a rollback of `member`; returns what is done about it. After the last one the member stands still
+        (learning rate 0)."""
         for counts in self.strikes.values():
             counts[member] = 0
         self.rollbacks[member] += 1

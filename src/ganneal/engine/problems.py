@@ -18,7 +18,9 @@ def problem(error: ValidationError, key: str = "configuration") -> str:
     first = error.errors()[0]
     context = first.get("ctx", {})
     bounds = [f"{word} {context[name]}" for name, word in BOUNDS.items() if name in context]
-    expected = context.get("expected") or " and ".join(bounds) or EXPECTED.get(first["type"].split("_")[0], first["msg"])
+    expected = (
+        context.get("expected") or " and ".join(bounds) or EXPECTED.get(first["type"].split("_")[0], first["msg"])
+    )
     return f"{first['loc'][0] if first['loc'] else key}: expected {expected}, got {_shown(first['input'])}"
 
 

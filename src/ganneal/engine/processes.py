@@ -1,4 +1,5 @@
-"""Several processes or machines, under PyTorch's own engine (`torchrun`): every process computes the gradient of its part of the batch,
+"""Several processes or machines, under PyTorch's own engine (`torchrun`): every process computes the gradient of its
+part of the batch,
 and gradients are averaged on plain tensors, so that double backward and compilation keep working."""
 
 import os
@@ -28,13 +29,15 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch: int) -> tuple[int, int]:
-        """(rank, processes). Raises `UsageError` if a batch does not divide evenly, when averages of parts would not be the average."""
+        """(rank, processes). Raises `UsageError` if a batch does not divide evenly, when averages of parts would not
+        be the average."""
         if batch % self.count:
             raise UsageError(f"batch: {batch} does not divide among {self.count} processes")
         return self.rank, self.count
 
     def average(self, tensors: list[Tensor]) -> None:
-        """Average tensors over all processes, in place, in one message. Raises `RunError` when another process is gone."""
+        """Average tensors over all processes, in place, in one message. Raises `RunError` when another process is
+        gone."""
         flat = torch.cat([t.reshape(-1) for t in tensors])
         self._reduce(flat, dist.ReduceOp.SUM)
         flat /= self.count
@@ -53,7 +56,10 @@ class Processes:
         try:
             dist.all_reduce(tensor, operation)
         except RuntimeError as error:
-            raise RunError(f"lost contact with another process ({str(error).splitlines()[0]}); resume the run from its last checkpoint") from None
+            raise RunError(
+                f"lost contact with another process ({str(error).splitlines()[0]}); resume the run from its "
+                f"last checkpoint"
+            ) from None
 
     def wait(self) -> None:
         """Meet all other processes."""

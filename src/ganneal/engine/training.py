@@ -43,7 +43,8 @@ class Interrupted(Exception):
 def train(trainer: Trainer, folder: Path, watcher: Watcher, resumed: bool = False) -> dict[str, Any]:
     """Train to the end and return the verdict.
 
-    Raises `Interrupted` at SIGINT or SIGTERM, after a checkpoint was written; `RunError` when the guard gives up or a write fails.
+    Raises `Interrupted` at SIGINT or SIGTERM, after a checkpoint was written; `RunError` when the guard gives up or a
+    write fails.
     """
     recorder = Recorder(trainer, folder, watcher) if trainer.processes.first else None
     try:
@@ -87,7 +88,10 @@ def _loop(trainer: Trainer, recorder: "Recorder | None", watcher: Watcher, caugh
             if recorder:
                 recorder.log.write("guard", trainer.examples, **asdict(trouble))
             if trainer.guard.lost:
-                raise RunError(f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks; {ADVICE[trouble.problem]}")
+                raise RunError(
+                    f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks; "
+                    f"{ADVICE[trouble.problem]}"
+                )
         row = _row(trainer, losses, (trainer.step - first) * trainer.config.batch / (time.perf_counter() - begun))
         if recorder:
             recorder.stepped(row)
@@ -117,8 +121,11 @@ def _row(trainer: Trainer, losses: dict[str, Tensor], rate: float) -> dict[str, 
 
     return {
         "losses": {p: short(loss.reshape(-1).tolist()) for p, loss in losses.items()},
-        "lambda_likelihood": short(likelihood), "lambda_entropy": short(entropy), "beta": short(beta), "rate": rate,
-    }  # fmt: skip
+        "lambda_likelihood": short(likelihood),
+        "lambda_entropy": short(entropy),
+        "beta": short(beta),
+        "rate": rate,
+    }
 
 
 class Recorder:
@@ -137,14 +144,21 @@ class Recorder:
         self.selection, self.held = parts(self.source)
 
     def begin(self, resumed: bool) -> None:
-        """First event of a start or of a resume; a fresh start saves step 0, so that there is always a state to go back to."""
+        """First event of a start or of a resume; a fresh start saves step 0, so that there is always a state to go
+        back to."""
         best = self.folder / "checkpoints" / "best.json"
         if resumed and best.exists():
             value = json.loads(best.read_text())
             self.best = (value["distance"], value["file"])
         self.sampled = self.trainer.examples // self.sample_period if resumed else -1
-        self.log.write("resume" if resumed else "start", self.trainer.examples, total=self.config.examples, members=self.config.population,
-                       compiled=self.trainer.compiled, environment=environment(self.trainer.device, self.trainer.processes.count))  # fmt: skip
+        self.log.write(
+            "resume" if resumed else "start",
+            self.trainer.examples,
+            total=self.config.examples,
+            members=self.config.population,
+            compiled=self.trainer.compiled,
+            environment=environment(self.trainer.device, self.trainer.processes.count),
+        )
         if not resumed:
             self.save()
             self.draw()
@@ -161,12 +175,18 @@ class Recorder:
         """Write a checkpoint, remember it as good, and keep the newest ones and the best."""
         trainer, checkpoints = self.trainer, self.folder / "checkpoints"
         tree, meta = trainer.snapshot()
-        path = checkpoint.write(checkpoints, trainer.examples, tree, {**meta, "config": json.loads(self.config.model_dump_json())})
+        path = checkpoint.write(
+            checkpoints, trainer.examples, tree, {**meta, "config": json.loads(self.config.model_dump_json())}
+        )
         trainer.mark_good()
-        score = distance(trainer.sample(len(self.selection), seed=1), self.selection) if len(self.selection) > 1 else 0.0
+        score = (
+            distance(trainer.sample(len(self.selection), seed=1), self.selection) if len(self.selection) > 1 else 0.0
+        )
         if np.isfinite(score) and (self.best is None or score < self.best[0]) and trainer.examples:
             self.best = (score, path.name)
-            checkpoint.write_atomically(checkpoints / "best.json", json.dumps({"distance": score, "file": path.name}).encode())
+            checkpoint.write_atomically(
+                checkpoints / "best.json", json.dumps({"distance": score, "file": path.name}).encode()
+            )
         checkpoint.prune(checkpoints, self.config.keep, checkpoints / self.best[1] if self.best else None)
         self.log.write("checkpoint", trainer.examples, file=f"checkpoints/{path.name}")
         return path
@@ -189,7 +209,11 @@ class Recorder:
     def finish(self) -> dict[str, Any]:
         """The verdict, the last samples, and the end."""
         n = max(len(self.held), 2500 if self.source.modes is not None else 0)
-        found = verdict(self.config, self.source, [self.trainer.sample(n, seed=2, member=k).cpu() for k in range(self.config.population)])
+        found = verdict(
+            self.config,
+            self.source,
+            [self.trainer.sample(n, seed=2, member=k).cpu() for k in range(self.config.population)],
+        )
         checkpoint.write_atomically(self.folder / "verdict.json", json.dumps(found, indent=1).encode())
         if self.sampled * self.sample_period < self.trainer.examples:
             self.draw()
@@ -217,7 +241,8 @@ def npz(arrays: dict[str, Any]) -> bytes:
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], int]]:
-    """Note SIGINT and SIGTERM instead of dying of them; a second one kills. Outside the main thread there is nothing to catch."""
+    """Note SIGINT and SIGTERM instead of dying of them; a second one kills. Outside the main thread there is nothing
+    to catch."""
     caught: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,5 @@
-"""The verdict on a trained generator: a calibrated two-sample test against held-out data, beside what real data score."""
+"""The verdict on a trained generator: a calibrated two-sample test against held-out data, beside what real data
+score."""
 
 from typing import Any
 
@@ -17,7 +18,8 @@ MOST = 1000
 
 
 def parts(source: Source) -> tuple[Tensor, Tensor]:
-    """(selection, verdict): the best checkpoint is selected on one third of the held-out data and judged on the rest, so that the verdict
+    """(selection, verdict): the best checkpoint is selected on one third of the held-out data and judged on the rest,
+    so that the verdict
     stays honest."""
     held = source.heldout(MOST * 3 // 2)
     cut = max(1, len(held) // 3)
@@ -32,29 +34,50 @@ def distance(x: Tensor, y: Tensor) -> float:
 def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, Any]:
     """All that `verdict.json` holds, for the samples of every member.
 
-    Each member is tested against the same held-out data; with several members the level is divided among them (Holm's first step is
-    reported by `rejected`), so that the sentence is right for all of them together. The reference is the same test on training data.
+    Each member is tested against the same held-out data; with several members the level is divided among them (Holm's
+    first step is
+    reported by `rejected`), so that the sentence is right for all of them together. The reference is the same test on
+    training data.
     """
     _, held = parts(source)
     n = len(held)
     if n < 2:
-        return {"sentence": f"cannot tell: only {n} held-out example", "tests": [], "reference": None, "modes": None, "metrics": {}}
+        return {
+            "sentence": f"cannot tell: only {n} held-out example",
+            "tests": [],
+            "reference": None,
+            "modes": None,
+            "metrics": {},
+        }
     level = config.level / len(samples)
     tests = [_test(config, x[:n], held, level, member) for member, x in enumerate(samples)]
     generator = torch.Generator().manual_seed(mix(config.seed, 8))
     reference = _test(config, source.sample(n, generator), held, config.level, 0)
-    coverage = [mode_coverage(x, source.modes, source.spread) for x in samples] if source.modes is not None and source.spread else []
+    coverage = (
+        [mode_coverage(x, source.modes, source.spread) for x in samples]
+        if source.modes is not None and source.spread
+        else []
+    )
     return {
         "sentence": _sentence(tests, reference, config.level),
         "tests": [{**t.to_dict(), "member": k} for k, t in enumerate(tests)],
         "reference": reference.to_dict(),
         "modes": coverage[0].to_dict() if coverage else None,
-        "metrics": {f"modes covered, member {k}": f"{c.modes} of {c.total}" for k, c in enumerate(coverage)} if len(coverage) > 1 else {},
+        "metrics": {f"modes covered, member {k}": f"{c.modes} of {c.total}" for k, c in enumerate(coverage)}
+        if len(coverage) > 1
+        else {},
     }
 
 
 def _test(config: Config, x: Tensor, y: Tensor, level: float, member: int) -> TestResult:
-    return mmd_test(x.flatten(1), y.flatten(1), kernel=KERNEL, permutations=config.permutations, seed=mix(config.seed, 9, member) % 2**31, level=level)
+    return mmd_test(
+        x.flatten(1),
+        y.flatten(1),
+        kernel=KERNEL,
+        permutations=config.permutations,
+        seed=mix(config.seed, 9, member) % 2**31,
+        level=level,
+    )
 
 
 def _sentence(tests: list[TestResult], reference: TestResult, level: float) -> str:
@@ -62,7 +85,13 @@ def _sentence(tests: list[TestResult], reference: TestResult, level: float) -> s
     if len(tests) == 1:
         said = tests[0].sentence().replace("The samples differ", "The generator's samples differ from held-out data")
     else:
-        said = f"{rejected} of {len(tests)} members differ from held-out data (level {level:g} divided among them, {tests[0].n} examples each)."
+        said = (
+            f"{rejected} of {len(tests)} members differ from held-out data (level {level:g} divided among "
+            f"them, {tests[0].n} examples each)."
+        )
     if reference.rejected:
-        said += f" Beware: training data differ from held-out data too (p = {reference.pvalue:.2g}), so the split itself is uneven."
+        said += (
+            f" Beware: training data differ from held-out data too (p = {reference.pvalue:.2g}), so the "
+            f"split itself is uneven."
+        )
     return said

@@ -1,4 +1,5 @@
-"""Objectives: what critic and generator minimise. Every critic is a logit or a witness, high on data, never a probability."""
+"""Objectives: what critic and generator minimise. Every critic is a logit or a witness, high on data, never a
+probability."""
 
 from ganneal.objectives.log_ratio import jsd, kl, nonsaturating, nwj, rkl
 from ganneal.objectives.margin import hinge, least_squares, relativistic, wasserstein
@@ -10,4 +11,16 @@ OBJECTIVES: Registry[Objective] = Registry(
     {f.__name__: f for f in (rkl, nwj, jsd, nonsaturating, kl, least_squares, hinge, wasserstein, relativistic)},
 )
 
-__all__ = ["OBJECTIVES", "Objective", "hinge", "jsd", "kl", "least_squares", "nonsaturating", "nwj", "relativistic", "rkl", "wasserstein"]
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "hinge",
+    "jsd",
+    "kl",
+    "least_squares",
+    "nonsaturating",
+    "nwj",
+    "relativistic",
+    "rkl",
+    "wasserstein",
+]

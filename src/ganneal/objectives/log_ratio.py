@@ -1,6 +1,7 @@
 """Objectives whose optimal critic is the log-ratio y* = log mu/rho: one critic loss, several generator losses.
 
-The critic's logistic loss E_mu softplus(-y) + E_rho softplus(y) has y* as its minimiser (Goodfellow et al. 2014, Prop. 1, in logits).
+The critic's logistic loss E_mu softplus(-y) + E_rho softplus(y) has y* as its minimiser (Goodfellow et al. 2014, Prop.
+1, in logits).
 A generator loss E_rho h(y) moves the generator along h'(y*) grad y*, so the choice of h is the choice of divergence.
 All cost one critic pass; `softplus` and logits throughout, never log(sigmoid).
 """
@@ -11,7 +12,8 @@ from torch.nn.functional import softplus
 from ganneal.objectives.objective import Objective
 
 MAX_EXPONENT = 10.0
-"""exp(y) is followed to y = 10 and continued along its tangent: beyond, batches are too small for the estimate to mean anything."""
+"""exp(y) is followed to y = 10 and continued along its tangent: beyond, batches are too small for the estimate to mean
+anything."""
 
 
 def _logistic(real: Tensor, fake: Tensor) -> Tensor:
@@ -35,16 +37,22 @@ def rkl() -> Objective:
 def nwj() -> Objective:
     """Reverse KL by the Nguyen-Wainwright-Jordan bound: KL(rho||mu) = 1 + sup_y { E_rho[-y] - E_mu[exp(-y)] }.
 
-    The same optimal critic as `rkl`, unbounded weights exp(-y) on data: noisier gradients, and the negative critic loss plus 1 is
+    The same optimal critic as `rkl`, unbounded weights exp(-y) on data: noisier gradients, and the negative critic
+    loss plus 1 is
     an estimate of KL(rho||mu) from below. (Nguyen, Wainwright, Jordan 2010; D = -exp(-y) in Tao et al. 2019.)
     """
     return Objective(
-        "nwj", lambda real, fake: _exp(-real).mean() + fake.mean(), lambda real, fake: -fake.mean(), "log_ratio", gibbs=True
+        "nwj",
+        lambda real, fake: _exp(-real).mean() + fake.mean(),
+        lambda real, fake: -fake.mean(),
+        "log_ratio",
+        gibbs=True,
     )
 
 
 def jsd() -> Objective:
-    """Saturating GAN (Goodfellow et al. 2014, eq. 1): generator loss -E_rho softplus(y) = E_rho log(1 - sigmoid(y)), i.e. 2 JSD - 2 log 2.
+    """Saturating GAN (Goodfellow et al. 2014, eq. 1): generator loss -E_rho softplus(y) = E_rho log(1 - sigmoid(y)),
+    i.e. 2 JSD - 2 log 2.
 
     Weak gradient where the critic is sure (sigmoid(y) near 0). Regularised optimum: mu^(1+l) C/(1 - C mu^l), not Gibbs.
     """
@@ -54,7 +62,8 @@ def jsd() -> Objective:
 def nonsaturating() -> Objective:
     """Non-saturating GAN (Goodfellow et al. 2014, section 3): generator loss E_rho softplus(-y).
 
-    The same fixed point as `jsd` when nothing else is added; with a regulariser its equilibrium is mu (C mu^l - 1)_+, not Gibbs.
+    The same fixed point as `jsd` when nothing else is added; with a regulariser its equilibrium is mu (C mu^l - 1)_+,
+    not Gibbs.
     """
     return Objective("nonsaturating", _logistic, lambda real, fake: softplus(-fake).mean(), "log_ratio")
 

@@ -6,7 +6,8 @@ from ganneal.objectives.objective import Objective
 
 
 def least_squares() -> Objective:
-    """Least-squares GAN (Mao et al. 2017, eq. 2 with targets -1, 1, 0): critic E_mu (y-1)^2/2 + E_rho (y+1)^2/2, generator E_rho y^2/2.
+    """Least-squares GAN (Mao et al. 2017, eq. 2 with targets -1, 1, 0): critic E_mu (y-1)^2/2 + E_rho (y+1)^2/2,
+    generator E_rho y^2/2.
 
     Optimal critic (mu - rho)/(mu + rho); with these targets the generator minimises Pearson chi^2(mu + rho || 2 rho).
     """
@@ -34,16 +35,21 @@ def hinge() -> Objective:
 def wasserstein() -> Objective:
     """Wasserstein GAN (Arjovsky et al. 2017): critic E_rho y - E_mu y over Lipschitz critics, generator -E_rho y.
 
-    Needs a Lipschitz constraint or a penalty (gp, sgp, clip, spectral). A likelihood regulariser acts as an exact penalty here:
+    Needs a Lipschitz constraint or a penalty (gp, sgp, clip, spectral). A likelihood regulariser acts as an exact
+    penalty here:
     |lambda| Lip(log mu) <= 1 leaves rho = mu, so a schedule does not anneal it.
     """
-    return Objective("wasserstein", lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean(), "witness")
+    return Objective(
+        "wasserstein", lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean(), "witness"
+    )
 
 
 def relativistic() -> Objective:
-    """Relativistic paired GAN (Jolicoeur-Martineau 2018, RpGAN): critic E softplus(-(y_real - y_fake)), generator E softplus(-(y_fake - y_real)).
+    """Relativistic paired GAN (Jolicoeur-Martineau 2018, RpGAN): critic E softplus(-(y_real - y_fake)), generator E
+    softplus(-(y_fake - y_real)).
 
-    Every fake is judged against one real example; at its best with r1r2 (Huang et al. 2024). The optimal critic is a log-ratio of the pair.
+    Every fake is judged against one real example; at its best with r1r2 (Huang et al. 2024). The optimal critic is a
+    log-ratio of the pair.
     """
     return Objective(
         "relativistic",

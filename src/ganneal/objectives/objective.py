@@ -16,9 +16,11 @@ class Objective:
 
     critic      what the critic minimises
     generator   what the generator minimises
-    optimum     what the optimal critic is: the log-ratio log mu/rho, its value clipped by a margin, a bounded ratio, or a witness
+    optimum     what the optimal critic is: the log-ratio log mu/rho, its value clipped by a margin, a bounded ratio,
+                or a witness
                 function of a Lipschitz ball
-    gibbs       whether likelihood and entropy regularisation of this game have the tempered Gibbs law as optimum. True only for
+    gibbs       whether likelihood and entropy regularisation of this game have the tempered Gibbs law as optimum. True
+                only for
                 reverse KL with a log-ratio critic; the others have other optima (docs/theory.md, "counter-examples")
     paired      whether the losses read `real` and `fake` example by example (relativistic objectives)
     """

@@ -8,4 +8,17 @@ Penalty = InputGradientPenalty | Spectral | Clip
 
 PENALTIES: Registry[Penalty] = Registry("penalty", {f.__name__: f for f in (r1, r2, r1r2, gp, sgp, spectral, clip)})
 
-__all__ = ["PENALTIES", "Clip", "InputGradientPenalty", "Penalty", "Spectral", "clip", "gp", "r1", "r1r2", "r2", "sgp", "spectral"]
+__all__ = [
+    "PENALTIES",
+    "Clip",
+    "InputGradientPenalty",
+    "Penalty",
+    "Spectral",
+    "clip",
+    "gp",
+    "r1",
+    "r1r2",
+    "r2",
+    "sgp",
+    "spectral",
+]

@@ -1,4 +1,5 @@
-"""Lipschitz constraints on the critic's weights: spectral normalisation and weight clipping. They act between steps, not in the loss."""
+"""Lipschitz constraints on the critic's weights: spectral normalisation and weight clipping. They act between steps,
+not in the loss."""
 
 from dataclasses import dataclass
 
@@ -18,9 +19,11 @@ def _matrices(net: nn.Module) -> dict[str, int]:
 
 
 class SpectralNorm(nn.Module):
-    """A critic whose every matrix W is divided by its largest singular value, sigma = u^T W v (Miyato et al. 2018, eq. 8-9).
+    """A critic whose every matrix W is divided by its largest singular value, sigma = u^T W v (Miyato et al. 2018, eq.
+    8-9).
 
-    Convolution weights are taken as matrices [out, in*kh*kw], as published. The vectors u and v are buffers: constants of the loss,
+    Convolution weights are taken as matrices [out, in*kh*kw], as published. The vectors u and v are buffers: constants
+    of the loss,
     moved by one power iteration after each step of the critic (`iterate`), so that the loss stays a pure function.
     """
 
@@ -42,7 +45,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, x: Tensor, **options: bool) -> Tensor:
         """The wrapped critic with normalised weights; same shapes and options."""
-        values = dict(self.net.named_parameters())
+        values: Tensors = dict(self.net.named_parameters())
         for name in self.matrices:
             w = values[name]
             u, v = getattr(self, self._key("u", name)), getattr(self, self._key("v", name))
@@ -91,14 +94,17 @@ class Clip:
     @torch.no_grad()
     def project(self, critic: nn.Module, params: Tensors, buffers: Tensors) -> None:
         """Clamp every weight and bias in place, but not the scales and shifts of normalisation layers."""
-        spared = tuple(f"{n}." for n, m in critic.named_modules() if isinstance(m, NORM_LAYERS) or type(m).__name__ == "BatchNorm")
+        spared = tuple(
+            f"{n}." for n, m in critic.named_modules() if isinstance(m, NORM_LAYERS) or type(m).__name__ == "BatchNorm"
+        )
         for name, value in params.items():
             if not name.startswith(spared):
                 value.clamp_(-self.bound, self.bound)
 
 
 def spectral(coefficient: float = 1.0) -> Spectral:
-    """Spectral normalisation (Miyato et al. 2018). It caps |grad y|: with a regulariser stronger than the cap the tails are moved by
+    """Spectral normalisation (Miyato et al. 2018). It caps |grad y|: with a regulariser stronger than the cap the
+    tails are moved by
     the regulariser alone, so prefer r1r2 when annealing. Costs two matrix-vector products a layer and step."""
     if not coefficient > 0:
         raise UsageError(f"spectral: coefficient must be positive, got {coefficient}")
@@ -106,7 +112,8 @@ def spectral(coefficient: float = 1.0) -> Spectral:
 
 
 def clip(bound: float = 0.01) -> Clip:
-    """Weight clipping after each critic step (Arjovsky et al. 2017, Algorithm 1). Normalisation layers are left alone: clipping
+    """Weight clipping after each critic step (Arjovsky et al. 2017, Algorithm 1). Normalisation layers are left alone:
+    clipping
     their scales would switch the layer off."""
     if not bound > 0:
         raise UsageError(f"clip: bound must be positive, got {bound}")

@@ -7,4 +7,16 @@ from ganneal.solvers.play import Play, Solver, State
 
 SOLVERS: Registry[Solver] = Registry("solver", {"alternating": alternating, "simultaneous": simultaneous})
 
-__all__ = ["OPTIMIZERS", "SGD", "SOLVERS", "Adam", "Alternating", "Optimizer", "Play", "RMSprop", "Simultaneous", "Solver", "State"]
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "SOLVERS",
+    "Adam",
+    "Alternating",
+    "Optimizer",
+    "Play",
+    "RMSprop",
+    "Simultaneous",
+    "Solver",
+    "State",
+]

@@ -12,7 +12,8 @@ from ganneal.solvers.play import Batch, Coefficients, Play, State
 class Alternating:
     """Every other player n_critic times, then the generator, each against the others' newest parameters.
 
-    One gradient evaluation per player and move. Two time scales come from the players' learning rates (Heusel et al. 2017).
+    One gradient evaluation per player and move. Two time scales come from the players' learning rates (Heusel et al.
+    2017).
     """
 
     n_critic: int = 1
@@ -20,7 +21,9 @@ class Alternating:
     def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
         return players[:-1] * self.n_critic + players[-1:]
 
-    def step(self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients) -> dict[str, Tensor]:
+    def step(
+        self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
+    ) -> dict[str, Tensor]:
         losses = {}
         for player, batch in zip(self.plan(play.players), batches, strict=True):
             losses[player], gradients = play.gradient(player, state, batch, coefficients)
@@ -30,13 +33,19 @@ class Alternating:
 
 @dataclass(frozen=True)
 class Simultaneous:
-    """All players at once, each against the others' parameters of before the step: the Euler method for the game's field."""
+    """All players at once, each against the others' parameters of before the step: the Euler method for the game's
+    field."""
 
     def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
         return players
 
-    def step(self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients) -> dict[str, Tensor]:
-        moves = {player: play.gradient(player, state, batch, coefficients) for player, batch in zip(play.players, batches, strict=True)}
+    def step(
+        self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
+    ) -> dict[str, Tensor]:
+        moves = {
+            player: play.gradient(player, state, batch, coefficients)
+            for player, batch in zip(play.players, batches, strict=True)
+        }
         for player, (_, gradients) in moves.items():
             play.descend(player, state, gradients, coefficients)
         return {player: loss for player, (loss, _) in moves.items()}

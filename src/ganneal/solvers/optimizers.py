@@ -1,10 +1,10 @@
 """First-order steps on dictionaries of tensors, in place. Elementwise, so stacked populations need nothing special.
 
-Slots (the moments and the step count) are tensors in the state; powers of decay rates are computed from a count tensor, so that a
+Slots (the moments and the step count) are tensors in the state; powers of decay rates are computed from a count
+tensor, so that a
 compiled step is compiled once. The learning rate arrives as a tensor: 0-d, or [N] for a population.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,8 @@ Slots = dict[str, Tensors]
 
 
 class Optimizer(Protocol):
-    """`start` makes the slots for given parameters (of `members` stacked games, or of one), `descend` moves parameters and slots in place along minus the gradients."""
+    """`start` makes the slots for given parameters (of `members` stacked games, or of one), `descend` moves parameters
+    and slots in place along minus the gradients."""
 
     def start(self, params: Tensors, members: int | None = None) -> Slots: ...
 
@@ -30,7 +31,7 @@ def _zeros(params: Tensors) -> Tensors:
     return {name: torch.zeros_like(p) for name, p in params.items()}
 
 
-def _subtract(params: Sequence[Tensor], updates: Sequence[Tensor], lr: Tensor) -> None:
+def _subtract(params: list[Tensor], updates: list[Tensor], lr: Tensor) -> None:
     """params -= lr * updates, where a population's lr has one entry per member."""
     if lr.dim() == 0:
         torch._foreach_mul_(updates, lr)
@@ -47,7 +48,8 @@ def per_member(values: Tensor, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SGD:
-    """p <- p - lr m, m <- momentum m + g. With momentum 0 the plain gradient step; momentum may be negative (Gidel et al. 2019)."""
+    """p <- p - lr m, m <- momentum m + g. With momentum 0 the plain gradient step; momentum may be negative (Gidel et
+    al. 2019)."""
 
     momentum: float = 0.0
 
@@ -68,7 +70,8 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba 2015, Algorithm 1): p <- p - lr m^ / (sqrt(v^) + eps), m^ and v^ the bias-corrected moments."""
+    """Adam (Kingma and Ba 2015, Algorithm 1): p <- p - lr m^ / (sqrt(v^) + eps), m^ and v^ the bias-corrected
+    moments."""
 
     beta1: float = 0.5
     beta2: float = 0.9
@@ -76,7 +79,11 @@ class Adam:
 
     def start(self, params: Tensors, members: int | None = None) -> Slots:
         first = next(iter(params.values()))
-        return {"mean": _zeros(params), "square": _zeros(params), "count": {"steps": torch.zeros(() if members is None else members, dtype=first.dtype, device=first.device)}}
+        return {
+            "mean": _zeros(params),
+            "square": _zeros(params),
+            "count": {"steps": torch.zeros(() if members is None else members, dtype=first.dtype, device=first.device)},
+        }
 
     @torch.no_grad()
     def descend(self, params: Tensors, gradients: Tensors, slots: Slots, lr: Tensor) -> None:
@@ -85,8 +92,21 @@ class Adam:
         p, g = [params[n] for n in names], [gradients[n] for n in names]
         mean, square = [slots["mean"][n] for n in names], [slots["square"][n] for n in names]
         if lr.dim() == 0 and not torch.compiler.is_compiling():
-            torch._fused_adam_(p, g, mean, square, [], [steps.add_(1)] * len(p), lr=lr, beta1=self.beta1, beta2=self.beta2,
-                               weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False)  # fmt: skip
+            torch._fused_adam_(
+                p,
+                g,
+                mean,
+                square,
+                [],
+                [steps.add_(1)] * len(p),
+                lr=lr,
+                beta1=self.beta1,
+                beta2=self.beta2,
+                weight_decay=0.0,
+                eps=self.eps,
+                amsgrad=False,
+                maximize=False,
+            )
             return
         steps.add_(1)
         torch._foreach_lerp_(mean, g, 1 - self.beta1)
@@ -100,13 +120,14 @@ class Adam:
             for r in root:
                 r.div_(per_member(correction, r))
         torch._foreach_add_(root, self.eps)
-        update = torch._foreach_div(mean, root)
+        update = list(torch._foreach_div(mean, root))
         _subtract(p, update, lr / (1 - self.beta1**steps))
 
 
 @dataclass(frozen=True)
 class RMSprop:
-    """RMSprop: v <- alpha v + (1 - alpha) g^2, p <- p - lr g / (sqrt(v) + eps) (the optimizer of weight-clipped WGAN)."""
+    """RMSprop: v <- alpha v + (1 - alpha) g^2, p <- p - lr g / (sqrt(v) + eps) (the optimizer of weight-clipped
+    WGAN)."""
 
     alpha: float = 0.99
     eps: float = 1e-8

@@ -1,4 +1,5 @@
-"""What a solver needs to play a game, and nothing that it should not know: populations, precision and processes are hidden here."""
+"""What a solver needs to play a game, and nothing that it should not know: populations, precision and processes are
+hidden here."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -18,7 +19,8 @@ ByPlayer = dict[str, Tensors]
 
 @dataclass
 class State:
-    """All of a game in progress that lives in tensors: per player its parameters, buffers, optimizer slots, and running averages."""
+    """All of a game in progress that lives in tensors: per player its parameters, buffers, optimizer slots, and
+    running averages."""
 
     params: ByPlayer
     buffers: ByPlayer
@@ -47,7 +49,9 @@ class Solver(Protocol):
 
     def plan(self, players: tuple[str, ...]) -> tuple[str, ...]: ...
 
-    def step(self, play: "Play", state: State, batches: tuple[Batch, ...], coefficients: Coefficients) -> dict[str, Tensor]: ...
+    def step(
+        self, play: "Play", state: State, batches: tuple[Batch, ...], coefficients: Coefficients
+    ) -> dict[str, Tensor]: ...
 
 
 class Play:
@@ -60,8 +64,14 @@ class Play:
     precision     torch.bfloat16 for autocast, or None
     """
 
-    def __init__(self, game: Game, optimizers: Mapping[str, Optimizer], population: bool = False,
-                 reduce: Callable[[list[Tensor]], None] | None = None, precision: torch.dtype | None = None):  # fmt: skip
+    def __init__(
+        self,
+        game: Game,
+        optimizers: Mapping[str, Optimizer],
+        population: bool = False,
+        reduce: Callable[[list[Tensor]], None] | None = None,
+        precision: torch.dtype | None = None,
+    ):
         self.game, self.optimizers, self.population = game, optimizers, population
         self.reduce, self.precision = reduce, precision
 
@@ -77,7 +87,9 @@ class Play:
         averages = {p: _map(params[p], Tensor.clone) for p in self.players if p in averaged or p in self.game.averaged}
         return State(params, buffers, slots, averages)
 
-    def loss(self, player: str, params: ByPlayer, buffers: ByPlayer, batch: Batch, coefficients: Coefficients) -> Tensor:
+    def loss(
+        self, player: str, params: ByPlayer, buffers: ByPlayer, batch: Batch, coefficients: Coefficients
+    ) -> Tensor:
         """The player's loss, 0-d, or [N] for a population."""
 
         def one(params: ByPlayer, buffers: ByPlayer, batch: Batch, coefficients: Coefficients) -> Tensor:
@@ -90,10 +102,14 @@ class Play:
         """Loss of `player` and the gradient in its own parameters, everybody else held fixed."""
         seen = {p: state.averages[p] if p in self.game.averaged else state.params[p] for p in self.players}
         own = {name: p.detach().requires_grad_() for name, p in state.params[player].items()}
-        autocast = torch.autocast(next(iter(own.values())).device.type, self.precision) if self.precision else contextlib.nullcontext()
+        autocast = (
+            torch.autocast(next(iter(own.values())).device.type, self.precision)
+            if self.precision
+            else contextlib.nullcontext()
+        )
         with torch.enable_grad(), autocast:
             loss = self.loss(player, {**seen, player: own}, state.buffers, batch, coefficients)
-            gradients = torch.autograd.grad(loss.sum(), list(own.values()))
+            gradients = list(torch.autograd.grad(loss.sum(), list(own.values())))
         loss = loss.detach()
         if self.reduce is not None:
             gradients = [g.contiguous() for g in gradients]
@@ -102,7 +118,9 @@ class Play:
 
     def descend(self, player: str, state: State, gradients: Tensors, coefficients: Coefficients) -> None:
         """Move `player` along minus `gradients` with its optimizer, project, and follow with its running average."""
-        self.optimizers[player].descend(state.params[player], gradients, state.slots[player], coefficients[f"lr.{player}"])
+        self.optimizers[player].descend(
+            state.params[player], gradients, state.slots[player], coefficients[f"lr.{player}"]
+        )
         with torch.no_grad():
             self.game.project(player, state.params[player], state.buffers[player])
             if player in state.averages:
