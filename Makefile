@@ -79,5 +79,5 @@ bench: $(VENV)/.has-dev  ## the benchmarks that take minutes; results in benchma
 	@for b in annealing steps; do echo "benchmarks/$$b.py"; $(BIN)/python benchmarks/$$b.py || exit 1; done
 
 clean:  ## remove what was built; keeps the environment and runs/
-	@rm -rf build dist docs/_build docs/reference/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist docs/_build docs/reference/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests docs benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,10 +7,13 @@ Each round times both sides one after the other; the figure is the median of the
 floor is the
 arithmetic of the step (counted by torch's FLOP counter on the ordinary step) over the speed of a matrix product of the
 size that
-dominates the step, measured in the same process with the same threads.
+dominates the step, measured in the same process with the same threads. The ordinary side runs with one thread or with
+as many as ours,
+whichever is faster for it.
 """
 
 import argparse
+import importlib.util
 import json
 import statistics
 import time
@@ -39,6 +42,8 @@ CASES: dict[str, dict[str, Any]] = {
     "ring-r1-eager": {"config": {**RING, "penalty": ("r1(gamma=1)",), "compile": "off"}, "steps": 200, "bar": None},
     "population-64": {"config": {**RING, "penalty": (), "population": 64}, "steps": 10, "bar": 10.0},
     "population-64-r1": {"config": {**RING, "penalty": ("r1(gamma=1)",), "population": 64}, "steps": 10, "bar": None},
+    "ring-jax": {"config": {**RING, "penalty": ()}, "steps": 200, "bar": 0.75, "opponent": "jax"},
+    "ring-r1-jax": {"config": {**RING, "penalty": ("r1(gamma=1)",)}, "steps": 200, "bar": 0.75, "opponent": "jax"},
     "dcgan-32": {
         "config": {"network": "dcgan(width=64)", "latent": 128, "batch": 64, "penalty": (), "compile": "off"},
         "steps": 3,
@@ -58,13 +63,17 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def sides(values: dict[str, Any]) -> tuple[Callable[[int], None], Callable[[int], None], Trainer, Any]:
-    """(ours, ordinary, trainer, one ordinary step): both run a number of steps of the same game."""
+def sides(values: dict[str, Any], opponent: str) -> tuple[Callable[[int], None], Callable[[int], None], Trainer, Any]:
+    """(ours, theirs, trainer, one of their steps in torch): both run a number of steps of the same game."""
     source = open_source(values["source"]) if "source" in values else open_source(_colour_images())
     trainer = Trainer(config.make({"source": "array", **values, "examples": values["batch"] * 10**6}), source)
     gamma = 1.0 if values["penalty"] else 0.0
     network = build(values["network"])
     members = values.get("population", 1)
+    if opponent == "jax":
+        from jax_step import jax_step
+
+        return _ours(trainer), _loop([jax_step(source, values["batch"], gamma)]), trainer, None
     steps = [
         ordinary_step(
             network.generator(values["latent"], source.shape),
@@ -77,12 +86,24 @@ def sides(values: dict[str, Any]) -> tuple[Callable[[int], None], Callable[[int]
         for _ in range(members)
     ]
 
-    def ordinary(n: int) -> None:
+    return _ours(trainer), _loop(steps), trainer, steps[0]
+
+
+def _ours(trainer: Trainer) -> Callable[[int], None]:
+    def run(n: int) -> None:
+        for loss in trainer.advance(n).values():
+            loss.tolist()
+
+    return run
+
+
+def _loop(steps: list[Callable[[], None]]) -> Callable[[int], None]:
+    def run(n: int) -> None:
         for step in steps:
             for _ in range(n):
                 step()
 
-    return lambda n: {k: v.tolist() for k, v in trainer.advance(n).items()} and None, ordinary, trainer, steps[0]
+    return run
 
 
 def _colour_images() -> Any:
@@ -104,36 +125,54 @@ def _timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
+def _faster_threads(run: Callable[[int], None], n: int, most: int) -> int:
+    """Whether the other side is faster with one thread or with as many as ours; it gets what suits it."""
+    best = {}
+    for count in {1, most}:
+        torch.set_num_threads(count)
+        run(1)
+        best[count] = _timed(lambda: run(n))
+    torch.set_num_threads(most)
+    return min(best, key=best.__getitem__)
+
+
 def measure(name: str, rounds: int) -> dict[str, Any]:
     """One case: medians of paired rounds."""
     case = CASES[name]
     values = case["config"]
     members, steps = values.get("population", 1), case["steps"]
-    ours, ordinary, trainer, one = sides(values)
+    opponent = case.get("opponent", "ordinary")
+    ours, ordinary, trainer, one = sides(values, opponent)
+    threads = torch.get_num_threads()
     begun = time.perf_counter()
     ours(3)
     first = time.perf_counter() - begun
-    counter = FlopCounterMode(display=False)
-    with counter:
-        one()
-    flop = counter.get_total_flops() * members
-    ordinary(1)
+    flop = 0.0
+    if one is not None:
+        with FlopCounterMode(display=False) as counter:
+            one()
+        flop = counter.get_total_flops() * members
+    theirs = _faster_threads(ordinary, max(1, steps // members), threads)
     pairs = []
     for _ in range(rounds):
         a = _timed(lambda: ours(steps)) / steps
         n = max(1, steps // members)
+        torch.set_num_threads(theirs)
         b = _timed(partial(ordinary, n)) / n
+        torch.set_num_threads(threads)
         pairs.append((a, b))
     ratios = [b / a for a, b in pairs]
-    mine, theirs = (statistics.median(p[k] for p in pairs) for k in (0, 1))
-    speed = product_speed(128, values["batch"], members) if "mlp" in values["network"] else None
+    mine, other = (statistics.median(p[k] for p in pairs) for k in (0, 1))
+    speed = product_speed(128, values["batch"], members) if "mlp" in values["network"] and flop else None
     return {
         "case": name,
-        "threads": torch.get_num_threads(),
+        "opponent": opponent,
+        "threads": threads,
+        "ordinary_threads": theirs,
         "compiled": trainer.compiled,
         "first_steps_s": round(first, 2),
         "ours_ms": mine * 1e3,
-        "ordinary_ms": theirs * 1e3,
+        "ordinary_ms": other * 1e3,
         "games_steps_per_s": members / mine,
         "ratio": statistics.median(ratios),
         "ratio_low": min(ratios),
@@ -156,6 +195,9 @@ def main() -> None:
     chosen = parser.parse_args()
     rows = []
     for name in chosen.cases:
+        if name.endswith("jax") and importlib.util.find_spec("jax") is None:
+            print(f"{name:<18} left out: jax is not installed")
+            continue
         row = measure(name, chosen.rounds)
         rows.append(row)
         floor = f"  floor {row['floor_ms']:.2f} ms ({row['share_of_floor']:.0%} reached)" if row["floor_ms"] else ""

@@ -19,13 +19,12 @@ def main(run: Path, out: Path) -> None:
     events = read(run / "events.jsonl")
     steps = [e for e in events if e["event"] == "step"]
     files = [e for e in events if e["event"] == "samples" and e["examples"]]
-    last = max(k for k, e in enumerate(files) if e["examples"] <= files[-1]["examples"])
     panels = []
-    for k in np.linspace(0, last, MOMENTS).round().astype(int):
+    for k in np.linspace(0, len(files) - 1, MOMENTS).round().astype(int):
         beta = next(s["beta"] for s in reversed(steps) if s["examples"] <= files[k]["examples"])
         x = np.load(run / files[k]["file"])["x"][:SHOWN]
         panels.append((f"β = {beta:.2f}", f"{files[k]['examples']:,} examples", x))
-    panels.append(("held-out data", "", np.load(run / files[last]["file"])["real"][:SHOWN]))
+    panels.append(("held-out data", "", np.load(run / files[-1]["file"])["real"][:SHOWN]))
     figure = Figure(figsize=(12, 2.75), dpi=110)
     axes = figure.subplots(1, len(panels))
     figure.subplots_adjust(left=0.01, right=0.99, top=0.86, bottom=0.16, wspace=0.08)

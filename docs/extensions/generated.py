@@ -12,11 +12,10 @@ import parts
 from pydantic_core import PydanticUndefined
 from sphinx.util import logging
 
-import ganneal
 from ganneal.cli import VERBS, usage
 from ganneal.engine.config import Config, recipes
 
-PLACE = "reference/api"
+PLACE = "reference/generated"
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -29,7 +28,11 @@ def _write_all(app: Any) -> None:
     folder = Path(app.srcdir) / PLACE
     folder.mkdir(exist_ok=True)
     pages = {f"{name}.rst": page for name, page in api_pages().items()}
-    pages |= {"command-line.md": command_line(), "configuration.md": configuration(), "parts.md": f"# Parts\n\n{_ABOUT_PARTS}\n\n{parts.full()}"}
+    pages |= {
+        "command-line.md": command_line(),
+        "configuration.md": configuration(),
+        "parts.md": f"# Parts\n\n{_ABOUT_PARTS}\n\n{parts.full()}",
+    }
     for name, text in pages.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -43,18 +46,19 @@ def _write_all(app: Any) -> None:
         logging.getLogger(__name__).warning("the table of parts in README.md is stale: run `make readme`")
 
 
-_ABOUT_PARTS = """Every part has a text form, `name(argument=value, ...)`, the same on the command line, in YAML and in Python strings.
-Arguments that are left out have the value shown. `a->b` is a range, `[...]` a list, and a bare number is a constant schedule.
-`ganneal info` prints the names. Formulas, sources and costs are on the pages of the packages, for example {doc}`ganneal.objectives`."""
+_ABOUT_PARTS = """Every part has a text form, `name(argument=value, ...)`, the same on the command line, in YAML and
+in Python strings. Arguments that are left out have the value shown. `a->b` is a range, `[...]` a list, and a bare
+number is a constant schedule. `ganneal info` prints the names. Formulas, sources and costs are on the pages of the
+packages, for example {doc}`ganneal.objectives`."""
 
 
 def api_pages() -> dict[str, str]:
     """A page for each package, with a section for each of its modules, and one for the modules at the top."""
-    pages = {"ganneal": _page("ganneal", "ganneal", [f"ganneal.{m.name}" for m in _inside("ganneal") if not m.ispkg])}
+    pages = {"ganneal": _page("ganneal", [f"ganneal.{m.name}" for m in _inside("ganneal") if not m.ispkg])}
     for module in _inside("ganneal"):
         name = f"ganneal.{module.name}"
         if module.ispkg and module.name not in ("cli", "recipes"):
-            pages[name] = _page(name, name, [f"{name}.{m.name}" for m in _inside(name)])
+            pages[name] = _page(name, [f"{name}.{m.name}" for m in _inside(name)])
     return pages
 
 
@@ -63,10 +67,10 @@ def _inside(package: str) -> list[pkgutil.ModuleInfo]:
     return sorted((m for m in found if not m.name.startswith("_")), key=lambda m: m.name)
 
 
-def _page(title: str, package: str, modules: list[str]) -> str:
-    out = [title, "=" * len(title), "", f".. automodule:: {package}", "   :no-members:", ""]
+def _page(package: str, modules: list[str]) -> str:
+    out = [package, "=" * len(package), "", f".. automodule:: {package}", "   :no-members:", ""]
     for name in modules:
-        label = f"{name.rsplit('.', 1)[-1]}"
+        label = name.rsplit(".", 1)[-1]
         out += [label, "-" * len(label), "", f".. automodule:: {name}", ""]
     return "\n".join(out)
 
@@ -89,13 +93,15 @@ def configuration() -> str:
     for name, field in Config.model_fields.items():
         default = "" if field.default is PydanticUndefined or field.default is None else field.default
         shown = " ".join(default) if isinstance(default, tuple) else str(default)
-        out.append(f"| `{name}` | {f'`{shown}`' if shown else ''} | {(field.description or '').replace('|', chr(92) + '|')} |")
+        about = (field.description or "").replace("|", "\\|")
+        out.append(f"| `{name}` | {f'`{shown}`' if shown else ''} | {about} |")
     out += ["", "## Recipes", "", "`ganneal recipes NAME` prints one as YAML.", ""]
     for name, values in sorted(recipes().items()):
         out += [f"`{name}`", f": {values['about']}", ""]
     return "\n".join(out)
 
 
-_ABOUT_KEYS = """The same keys are arguments of `gn.train`, keys of a YAML file (`ganneal train SOURCE --config FILE`) and, with dashes, options of
-`ganneal train`. Values come from the defaults below, then the recipe, then the file, then the options; what results is checked as a whole before
-anything runs and written to `config.yaml` of the run. `steps` may be given instead of `examples`."""
+_ABOUT_KEYS = """The same keys are arguments of `gn.train`, keys of a YAML file (`ganneal train SOURCE --config FILE`)
+and, with dashes, options of `ganneal train`. Values come from the defaults below, then the recipe, then the file, then
+the options; what results is checked as a whole before anything runs and written to `config.yaml` of the run. `steps`
+may be given instead of `examples`."""

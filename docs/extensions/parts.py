@@ -1,4 +1,7 @@
-"""Tables of parts, made from the registries. `python docs/extensions/parts.py README.md` writes the short one between two marks of a page."""
+"""Tables of parts, made from the registries.
+
+`python docs/extensions/parts.py README.md` writes the short one between two marks of a page.
+"""
 
 import inspect
 import re

@@ -1,9 +1,10 @@
-"""Docstrings are plain text: prose, formulas set off by indentation, and aligned lists. This turns them into reStructuredText.
+"""Docstrings are plain text: prose, formulas set off by indentation, aligned lists. This makes them reStructuredText.
 
-    prose            paragraphs; everything but `code` is taken literally, so that |x|, y* and x_i need no escapes
-    name   meaning   a block of such lines, or of one, with indented continuation lines, becomes a definition list
-        a = b + c    indented lines become a literal block
-    >>> f(1)         examples stay examples
+prose            paragraphs; everything but `code` is taken literally, so that |x|, y* and x_i need no escapes
+name   meaning   a block of such lines, or of one, with indented continuation lines, becomes a definition list
+    a = b + c    indented lines become a literal block
+| a | b |        tables stay tables
+>>> f(1)         examples stay examples
 """
 
 import re
@@ -49,6 +50,8 @@ def _runs(block: list[str]) -> Iterator[tuple[str, list[str]]]:
             now = "formula"
         elif line.startswith(("- ", "* ")):
             now = "bullets"
+        elif line.startswith("|") and line.endswith("|"):
+            now = "table"
         else:
             now = "entries" if _ENTRY.fullmatch(line) else "prose"
         if now != kind and run:
@@ -101,7 +104,22 @@ def _bullets(lines: list[str]) -> list[str]:
     return ["- " + escape(item) for item in items]
 
 
-_WRITERS = {"prose": _prose, "formula": _formula, "example": _example, "entries": _entries, "bullets": _bullets}
+def _table(lines: list[str]) -> list[str]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if set(line) - set("|-: ")]
+    out = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        out += [f"   {'* -' if not k else '  -'} {escape(cell)}" for k, cell in enumerate(row)]
+    return out
+
+
+_WRITERS = {
+    "prose": _prose,
+    "formula": _formula,
+    "example": _example,
+    "entries": _entries,
+    "bullets": _bullets,
+    "table": _table,
+}
 
 
 def escape(text: str) -> str:

@@ -18,7 +18,14 @@ MEMBERS = 3
 def trained(steps: int = STEPS, source: str = "ring8", **options: Any) -> Trainer:
     """A training in memory, in double precision, after some steps."""
     opened = open_source(source)
-    given = {"source": source, "batch": 8, "steps": STEPS, "precision": "float64", "network": "mlp(width=16, depth=2)", **options}
+    given = {
+        "source": source,
+        "batch": 8,
+        "steps": STEPS,
+        "precision": "float64",
+        "network": "mlp(width=16, depth=2)",
+        **options,
+    }
     trainer = Trainer(complete(given, opened.kind), opened)
     trainer.advance(trainer.warmup + steps)
     return trainer
@@ -28,7 +35,7 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
     return checkpoint.flatten(trainer.snapshot()[0])
 
 
-EACH = ("-0.5", "0", "linear(0.5->-0.5)")
+EACH = ("-0.5", "1e-300", "linear(0.5->-0.5)")  # with 0 alone a game has no score player, so it draws other noise
 CASES: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...]]] = {
     "r1r2": ({"penalty": "r1r2(gamma=0.1)"}, ({}, {}, {})),
     "lazy gradient penalty": ({"penalty": "gp(every=3)"}, ({}, {}, {})),
@@ -37,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...]]] = {
     "momentum": ({"optimizer": "sgd(momentum=0.5)", "lr_critic": 0.01}, ({}, {}, {})),
     "annealed with dsm": ({"lambda_likelihood": "linear(-0.8->0, hold=0.2)", "score": "dsm(sigmas=0.1->1, at=0.3)", "score_warmup": 40}, ({}, {}, {})),
     "entropy clock": ({"recipe": "annealed-entropy"}, ({}, {}, {})),
-    "a lambda each": ({"lambda_likelihood": f"each({', '.join(EACH)})"}, tuple({"lambda_likelihood": text, "score": "dsm"} for text in EACH)),
+    "a lambda each": ({"lambda_likelihood": f"each({', '.join(EACH)})"}, tuple({"lambda_likelihood": text} for text in EACH)),
     "a learning rate each": ({"lr_generator": [0.001, 0.002, 0.004]}, tuple({"lr_generator": lr} for lr in (0.001, 0.002, 0.004))),
     "a penalty each": ({"penalty": "r1r2(gamma=each(0.01, 0.1, 1), every=2)"}, tuple({"penalty": f"r1r2(gamma={g}, every=2)"} for g in (0.01, 0.1, 1))),
     "simultaneous": ({"solver": "simultaneous"}, ({}, {}, {})),
@@ -53,17 +60,17 @@ def test_a_member_is_the_single_run_with_its_seed(case: str) -> None:
     shared, own = CASES[case]
     population = tensors(trained(population=MEMBERS, seed=4, **shared))
     for k, differing in enumerate(own):
-        if "lambda_likelihood" in differing and differing["lambda_likelihood"] == "0":
-            differing = {"lambda_likelihood": "constant(1e-300)"}  # a single game without a regulariser has no score player
         single = tensors(trained(seed=4 + k, **{**shared, **differing}))
-        assert {n for n in single if not n.startswith("streams")} == {n for n in population if not n.startswith("streams")}
+        assert single.keys() <= population.keys()
         for name, value in single.items():
             if name.startswith("streams"):
                 kind = name.rpartition(".")[0]
                 assert torch.equal(value, population[f"{kind}.{k}"]), name
             else:
                 member = population[name] if population[name].dim() == value.dim() else population[name][k]
-                torch.testing.assert_close(member, value, rtol=1e-5, atol=1e-5, msg=lambda m, name=name, k=k: f"{name}, member {k}: {m}")
+                torch.testing.assert_close(
+                    member, value, rtol=1e-5, atol=1e-5, msg=lambda m, name=name, k=k: f"{name}, member {k}: {m}"
+                )
 
 
 def test_a_population_of_chosen_seeds_has_their_runs() -> None:
@@ -73,7 +80,9 @@ def test_a_population_of_chosen_seeds_has_their_runs() -> None:
         torch.testing.assert_close(population["params/generator/body.layers.0.weight"][k], single, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"population": 3}, {"source": "digits", "recipe": "digits", "score_warmup": 64}])
+@pytest.mark.parametrize(
+    "options", [{}, {"population": 3}, {"source": "digits", "recipe": "digits", "score_warmup": 64}]
+)
 def test_the_same_seed_gives_the_same_bits_and_another_seed_other_ones(options: dict[str, Any]) -> None:
     one, same, other = (tensors(trained(10, precision="float32", **options, seed=seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)

@@ -1,4 +1,5 @@
-"""Small exact pieces that the theory tests share: equally weighted quantiles, quadratic critics, affine generators, quadrature."""
+"""Small exact pieces that the theory tests share: equally weighted quantiles, quadratic critics, affine generators,
+quadrature."""
 
 import math
 from collections.abc import Callable
@@ -73,7 +74,9 @@ def gan(objective: str, critic: nn.Module, generator: nn.Module, d: int = 1, **m
     """A game of two networks on tables of d columns; `more` as in `GAN`, `nets` adds score players."""
     nets = {"critic": critic, **more.pop("nets", {}), "generator": generator}
     penalties = more.pop("penalties", ())
-    return GAN(architectures=nets, objective=OBJECTIVES.build(objective), penalties=penalties, shape=(d,), latent=d, **more)
+    return GAN(
+        architectures=nets, objective=OBJECTIVES.build(objective), penalties=penalties, shape=(d,), latent=d, **more
+    )
 
 
 def numbers(**values: float) -> Tensors:
@@ -93,7 +96,8 @@ def all_own(game: GAN) -> dict[str, Tensors]:
 
 
 def expected(loss: Callable[[Tensor, Tensor], Tensor], y: Tensor, mu: Tensor, rho: Tensor) -> Tensor:
-    """E_{x~mu, x'~rho} loss([y(x)], [y(x')]) for probabilities mu, rho [n] on n points: exact for separable and for paired losses."""
+    """E_{x~mu, x'~rho} loss([y(x)], [y(x')]) for probabilities mu, rho [n] on n points: exact for separable and for
+    paired losses."""
     single = torch.vmap(torch.vmap(lambda r, f: loss(r[None], f[None]), (None, 0)), (0, None))
     return mu @ single(y, y) @ rho
 

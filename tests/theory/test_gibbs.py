@@ -1,6 +1,8 @@
-"""Regularisation as temperature: claims 1-3, 5-8 and 22 of the specification, through the library's own game losses, in float64.
+"""Regularisation as temperature: claims 1-3, 5-8 and 22 of the specification, through the library's own game losses,
+in float64.
 
-Batches are equally weighted quantiles, so everything is deterministic; critics are refitted by Newton's method or known in closed form.
+Batches are equally weighted quantiles, so everything is deterministic; critics are refitted by Newton's method or
+known in closed form.
 """
 
 import math
@@ -44,7 +46,13 @@ STANDARD = exact(lambda x: -x)
 # ---- the affine generator
 
 
-def refit(game: GAN, params: dict[str, Tensors], batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor], steps: int = 2) -> None:
+def refit(
+    game: GAN,
+    params: dict[str, Tensors],
+    batch: Mapping[str, Tensor],
+    coefficients: Mapping[str, Tensor],
+    steps: int = 2,
+) -> None:
     """Newton steps of the critic on the game's own loss."""
     names = list(params["critic"])
     shapes = [params["critic"][n].shape for n in names]
@@ -62,12 +70,19 @@ def refit(game: GAN, params: dict[str, Tensors], batch: Mapping[str, Tensor], co
     params["critic"] = tree(flat)
 
 
-def settle(game: GAN, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor], params: dict[str, Tensors] | None = None,
-           steps: int = 40) -> tuple[float, float]:  # fmt: skip
+def settle(
+    game: GAN,
+    batch: Mapping[str, Tensor],
+    coefficients: Mapping[str, Tensor],
+    params: dict[str, Tensors] | None = None,
+    steps: int = 40,
+) -> tuple[float, float]:
     """Mean and variance of the generator where its gradient flow ends, the critic refitted at every step."""
     params = all_own(game) if params is None else params
     batches = {player: batch for player in game.players}
-    dt = min(0.4, 0.5 / (1 + coefficients["lambda_likelihood"].item()))  # the flow ends at the rate 2 (1 + lambda_likelihood)
+    dt = min(
+        0.4, 0.5 / (1 + coefficients["lambda_likelihood"].item())
+    )  # the flow ends at the rate 2 (1 + lambda_likelihood)
     refit(game, params, batch, coefficients, 8)
     for _ in range(steps):
         refit(game, params, batch, coefficients, 1)
@@ -87,7 +102,8 @@ def quadrature(n: int) -> dict[str, Tensor]:
 
 
 def limit(variance: Callable[[int], float]) -> float:
-    """Richardson's extrapolation: the tails cost a quantile rule of n points an error of c/n, which two rules cancel."""
+    """Richardson's extrapolation: the tails cost a quantile rule of n points an error of c/n, which two rules
+    cancel."""
     return 2 * variance(400) - variance(200)
 
 
@@ -95,12 +111,21 @@ def settled_variance(objective: str = "rkl", **coefficients: float) -> float:
     return limit(lambda n: settle(affine_game(objective), quadrature(n), numbers(**coefficients))[1])
 
 
-TEMPERATURES = {(0.0, 0.0): 1.0, (1.0, 0.0): 0.5, (-0.5, 0.0): 2.0, (0.0, 1.0): 2.0, (1.0, 1.0): 1.0, (3.0, 0.0): 0.25, (0.0, -0.5): 0.5}
+TEMPERATURES = {
+    (0.0, 0.0): 1.0,
+    (1.0, 0.0): 0.5,
+    (-0.5, 0.0): 2.0,
+    (0.0, 1.0): 2.0,
+    (1.0, 1.0): 1.0,
+    (3.0, 0.0): 0.25,
+    (0.0, -0.5): 0.5,
+}
 
 
 @pytest.mark.parametrize("lambdas", TEMPERATURES)
 def test_claims_1_and_2_variance_under_a_refitted_critic(lambdas: tuple[float, float]) -> None:
-    """Claims 1, 2: N(0, 1), affine generator, RKL-logistic critic on (1, x, x^2): var 1, 1/2, 2, 2; (1, 1) gives 1: always 1/beta."""
+    """Claims 1, 2: N(0, 1), affine generator, RKL-logistic critic on (1, x, x^2): var 1, 1/2, 2, 2; (1, 1) gives 1:
+    always 1/beta."""
     variance, coefficients = TEMPERATURES[lambdas], {"lambda_likelihood": lambdas[0], "lambda_entropy": lambdas[1]}
     assert math.isclose(1 / inverse_temperature(*lambdas), variance)
     assert math.isclose(settled_variance(**coefficients), variance, rel_tol=1e-3)
@@ -114,15 +139,17 @@ def test_claim_1_with_the_nwj_critic() -> None:
 
 @pytest.mark.parametrize("objective", ["jsd", "nonsaturating"])
 def test_claim_7_other_generators_end_elsewhere(objective: str) -> None:
-    """Claim 7, in the affine family: with lambda_likelihood = 1 a JSD or non-saturating generator does not end at variance 1/2."""
+    """Claim 7, in the affine family: with lambda_likelihood = 1 a JSD or non-saturating generator does not end at
+    variance 1/2."""
     assert settled_variance(objective, lambda_likelihood=1.0) < 0.45
     assert math.isclose(settled_variance(objective), 1.0, rel_tol=1e-2)
 
 
 @pytest.mark.parametrize("gamma", [0.02, 0.1])
 def test_r1r2_makes_the_regulariser_stronger(gamma: float) -> None:
-    """Section 4 asks for claim 1 with R1 + R2 on. The penalty shrinks the critic's response: on Hermite modes of order k by 1/(1 + 4 k gamma),
-    so to first order lambda_likelihood acts on the variance as (1 + 8 gamma) lambda. The law at lambda = 0 is not moved."""
+    """Section 4 asks for claim 1 with R1 + R2 on. The penalty shrinks the critic's response: on Hermite modes of
+    order k by 1/(1 + 4 k gamma), so to first order lambda_likelihood acts on the variance as (1 + 8 gamma) lambda.
+    The law at lambda = 0 is not moved."""
     game = affine_game(penalties=(r1r2(gamma),))
 
     def variance(lam: float) -> float:
@@ -134,8 +161,9 @@ def test_r1r2_makes_the_regulariser_stronger(gamma: float) -> None:
 
 
 def test_r1r2_caps_the_critic_s_pull_so_that_hot_likelihoods_escape() -> None:
-    """With gamma = .02 and lambda_likelihood = -.8 (beta = .2) no variance is stationary, since the pull inwards, -q, never exceeds .62; the
-    entropy clock at the same beta has an equilibrium, because its push 4/v weakens as the law widens. Gibbs: 5 for both."""
+    """With gamma = .02 and lambda_likelihood = -.8 (beta = .2) no variance is stationary, since the pull inwards,
+    -q, never exceeds .62; the entropy clock at the same beta has an equilibrium, because its push 4/v weakens as the
+    law widens. Gibbs: 5 for both."""
     game = affine_game(penalties=(r1r2(0.02),))
     hot = [settle(game, quadrature(400), numbers(lambda_likelihood=-0.8, r1r2=0.02), steps=n)[1] for n in (10, 20)]
     assert hot[1] > 10 * hot[0] > 100
@@ -174,23 +202,31 @@ def exact_field(game: GAN, a: float, b: float, coefficients: Mapping[str, Tensor
 
 @pytest.mark.parametrize("beta", [0.25, 0.5, 2.0])
 def test_claim_2_the_two_clocks(beta: float) -> None:
-    """Claim 2 for any beta: likelihood and entropy lambdas of one beta give fields that differ by the factor 1 + lambda_entropy = 1/beta."""
+    """Claim 2 for any beta: likelihood and entropy lambdas of one beta give fields that differ by the factor 1 +
+    lambda_entropy = 1/beta."""
     pairs = {clock: [s(0.3) for s in Clock(Constant(beta), clock).lambdas()] for clock in ("likelihood", "entropy")}
     assert pairs["likelihood"] == [beta - 1, 0]
     assert pairs["entropy"] == [0, 1 / beta - 1]
     for a, b in ((2.0, 3.0), (0.6, -1.0)):
-        slow, fast = (exact_field(affine_game(), a, b, numbers(lambda_likelihood=p[0], lambda_entropy=p[1])) for p in pairs.values())
+        slow, fast = (
+            exact_field(affine_game(), a, b, numbers(lambda_likelihood=p[0], lambda_entropy=p[1]))
+            for p in pairs.values()
+        )
         torch.testing.assert_close(fast, slow / beta, rtol=1e-9, atol=1e-9)
         closed = torch.tensor([1 / a - beta * a, -beta * b], dtype=F64)
         torch.testing.assert_close(slow, closed, rtol=1e-9, atol=1e-9)
 
 
-FLOWS = {0.0: (1.10364, 1.40601, 3 * math.exp(-1), 1 + 3 * math.exp(-2)), 1.0: (0.40601, 0.56411, 3 * math.exp(-2), 0.5 + 3.5 * math.exp(-4))}
+FLOWS = {
+    0.0: (1.10364, 1.40601, 3 * math.exp(-1), 1 + 3 * math.exp(-2)),
+    1.0: (0.40601, 0.56411, 3 * math.exp(-2), 0.5 + 3.5 * math.exp(-4)),
+}
 
 
 @pytest.mark.parametrize("lam", FLOWS)
 def test_claim_8_the_gradient_flow_is_fokker_planck(lam: float) -> None:
-    """Claim 8: RK4 on `game.field` with the exact critic from a = 2, b = 3: mean and variance at t = 1 are those of Fokker-Planck."""
+    """Claim 8: RK4 on `game.field` with the exact critic from a = 2, b = 3: mean and variance at t = 1 are those of
+    Fokker-Planck."""
     game, coefficients = affine_game(model_score=None), numbers(lambda_likelihood=lam)
     y, h = torch.tensor([2.0, 3.0], dtype=F64), 0.02
 
@@ -263,7 +299,8 @@ LINE = torch.linspace(-10, 10, 401, dtype=F64)
 
 
 def regularised(log_rho: Tensor, lambda_likelihood: float, lambda_entropy: float = 0.0) -> float:
-    """J(rho) = KL - lambda_L E log mu + lambda_E E log rho with KL from the library's NWJ critic loss at the optimal critic."""
+    """J(rho) = KL - lambda_L E log mu + lambda_E E log rho with KL from the library's NWJ critic loss at the optimal
+    critic."""
     log_mu, step = normal(LINE), (LINE[1] - LINE[0]).item()
     mu, rho = weights(log_mu), weights(log_rho)
     log_rho = rho.clamp(min=1e-300).log() - math.log(step)
@@ -296,7 +333,11 @@ def test_claim_2_objectives_differ_by_a_factor_of_two() -> None:
         assert math.isclose(regularised(rho, 0.0, 1.0), 2 * regularised(rho, -0.5), rel_tol=1e-6)
 
 
-MIXTURE = {"m": torch.tensor([-1.0, 1.5], dtype=F64), "s": torch.tensor([0.7, 0.9], dtype=F64), "w": torch.tensor([0.7, 0.3], dtype=F64)}
+MIXTURE = {
+    "m": torch.tensor([-1.0, 1.5], dtype=F64),
+    "s": torch.tensor([0.7, 0.9], dtype=F64),
+    "w": torch.tensor([0.7, 0.3], dtype=F64),
+}
 
 
 def log_mixture(x: Tensor) -> Tensor:
@@ -306,7 +347,8 @@ def log_mixture(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("law", ["normal", "mixture"])
 def test_claim_6_the_surrogate_has_the_gradient_and_not_the_value(law: str) -> None:
-    """Claim 6: autograd of `annealing.surrogate` is the finite difference of E log mu(G); on N(0, 1) the values differ by -E x^2/2 + .919."""
+    """Claim 6: autograd of `annealing.surrogate` is the finite difference of E log mu(G); on N(0, 1) the values
+    differ by -E x^2/2 + .919."""
     z = quantiles(200)
 
     def log_mu(x: Tensor) -> Tensor:
@@ -328,16 +370,21 @@ def test_claim_6_the_surrogate_has_the_gradient_and_not_the_value(law: str) -> N
 
 
 def test_claim_6_per_example_sums_over_coordinates() -> None:
-    """Theory units: on [B, C, H, W] the surrogate is the mean over examples of the SUM over coordinates, and doubling a batch changes nothing."""
+    """Theory units: on [B, C, H, W] the surrogate is the mean over examples of the SUM over coordinates, and
+    doubling a batch changes nothing."""
     x, s = torch.randn(2, 5, 3, 2, 2, dtype=F64, generator=torch.Generator().manual_seed(0)).unbind()
     torch.testing.assert_close(annealing.surrogate(x, s), 12 * (x * s).mean(), rtol=1e-12, atol=0)
-    torch.testing.assert_close(annealing.surrogate(x.repeat(2, 1, 1, 1), s.repeat(2, 1, 1, 1)), annealing.surrogate(x, s), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        annealing.surrogate(x.repeat(2, 1, 1, 1), s.repeat(2, 1, 1, 1)), annealing.surrogate(x, s), rtol=1e-12, atol=0
+    )
 
 
 # ---- claim 7: which law is stationary for which objective. Particles, and the critic that is optimal for the law
 
 
-def force(objective: str, x: Tensor, critic: Callable[[Tensor], Tensor], lam: float, score: Callable[[Tensor], Tensor]) -> Tensor:
+def force(
+    objective: str, x: Tensor, critic: Callable[[Tensor], Tensor], lam: float, score: Callable[[Tensor], Tensor]
+) -> Tensor:
     """The force [n] on particles at x: minus n times the gradient of the game's generator loss in their positions."""
     points = x[:, None]
     game = gan(objective, Function(lambda v: critic(v[:, 0])), Particles(len(x)), data_score=exact(score))
@@ -400,9 +447,11 @@ LAWS = [
 
 
 @pytest.mark.parametrize(("objective", "lam", "law", "variance", "reach"), LAWS)
-def test_claim_7_the_stationary_law(objective: str, lam: float, law: Callable[[float], Callable[[Tensor], Tensor]], variance: float | None,
-                                    reach: float) -> None:  # fmt: skip
-    """Claim 7 and the table of 2.4: the law has the stated variance, no force acts on it, and the Gibbs law is pushed unless it is the law."""
+def test_claim_7_the_stationary_law(
+    objective: str, lam: float, law: Callable[[float], Callable[[Tensor], Tensor]], variance: float | None, reach: float
+) -> None:
+    """Claim 7 and the table of 2.4: the law has the stated variance, no force acts on it, and the Gibbs law is
+    pushed unless it is the law."""
     log_rho = law(lam)
     assert math.isclose(mass(log_rho, FINE), 1.0, abs_tol=1e-5)
     if variance is not None:
@@ -418,12 +467,15 @@ def test_claim_7_the_stationary_law(objective: str, lam: float, law: Callable[[f
 
 
 def test_claim_7_compact_support_of_the_nonsaturating_law() -> None:
-    """Claim 7: |x| < 1.417; outside, where rho = 0 and the critic is sure, only the regulariser's pull inwards is left."""
+    """Claim 7: |x| < 1.417; outside, where rho = 0 and the critic is sure, only the regulariser's pull inwards is
+    left."""
     log_rho = nonsaturating_law(1.0)
     inside = FINE[log_rho(FINE) > -math.inf]
     assert abs(inside.max().item() - 1.417) < 1e-3
     x = torch.tensor([-2.5, -1.6, 1.6, 2.5], dtype=F64)
-    torch.testing.assert_close(force("nonsaturating", x, lambda v: 50 + 0 * v, 1.0, lambda v: -v), -x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        force("nonsaturating", x, lambda v: 50 + 0 * v, 1.0, lambda v: -v), -x, rtol=1e-9, atol=1e-9
+    )
 
 
 CLIPPED = {0.5: (0.92054, 0.02275), 1.0: (0.51606, 0.15866)}
@@ -431,8 +483,8 @@ CLIPPED = {0.5: (0.92054, 0.02275), 1.0: (0.51606, 0.15866)}
 
 @pytest.mark.parametrize("lam", CLIPPED)
 def test_claim_7_w1_clips_instead_of_annealing(lam: float) -> None:
-    """Claim 7: the optimum is mu clipped to |x| <= 1/lambda. Saddle point: the 1-Lipschitz Huber witness is optimal for the pair of laws, and
-    against it no particle wants to move."""
+    """Claim 7: the optimum is mu clipped to |x| <= 1/lambda. Saddle point: the 1-Lipschitz Huber witness is optimal
+    for the pair of laws, and against it no particle wants to move."""
     variance, atom = CLIPPED[lam]
     edge, n = 1 / lam, 20_000
     data = quantiles(n)[:, 0]
@@ -461,7 +513,13 @@ def test_claim_7_w1_clips_instead_of_annealing(lam: float) -> None:
         """W1 - lambda E log mu, of sorted equally weighted points."""
         return ((data - law).abs().mean() - lam * normal(law).mean()).item()
 
-    rivals = [data, data / math.sqrt(1 + lam), data.clamp(-1.1 * edge, 1.1 * edge), data.clamp(-0.9 * edge, 0.9 * edge), clipped + 0.05]
+    rivals = [
+        data,
+        data / math.sqrt(1 + lam),
+        data.clamp(-1.1 * edge, 1.1 * edge),
+        data.clamp(-0.9 * edge, 0.9 * edge),
+        clipped + 0.05,
+    ]
     assert all(value(clipped) < value(other) for other in rivals)
 
     # On the Gibbs law the Kantorovich potential is |x|: particles are pushed by sign(x) - lambda x.
@@ -471,8 +529,8 @@ def test_claim_7_w1_clips_instead_of_annealing(lam: float) -> None:
 
 @pytest.mark.parametrize("lam", [-0.9, -0.4, 0.4, 0.9])
 def test_claim_7_laplace_under_w1_is_not_annealed(lam: float) -> None:
-    """Claim 7: Laplace(1), |lambda| < 1: rho = mu is stationary, held by the 1-Lipschitz witness lambda |x|, which is optimal where the laws are
-    equal. With |lambda| > 1 that witness is not admissible."""
+    """Claim 7: Laplace(1), |lambda| < 1: rho = mu is stationary, held by the 1-Lipschitz witness lambda |x|, which
+    is optimal where the laws are equal. With |lambda| > 1 that witness is not admissible."""
     x = torch.linspace(-3, 3, 40, dtype=F64)
 
     def witness(v: Tensor) -> Tensor:
@@ -489,7 +547,8 @@ def test_claim_7_laplace_under_w1_is_not_annealed(lam: float) -> None:
 
 @pytest.mark.parametrize(("published", "variance"), [(50.0, 1.02502), (-50.0, 0.97617)])
 def test_claim_22_published_units(published: float, variance: float) -> None:
-    """Claim 22: the code's l times a mean over 2048 features is lambda_likelihood = -l/2048; l = 50 moves the variance by 1/(1 -+ .0244)."""
+    """Claim 22: the code's l times a mean over 2048 features is lambda_likelihood = -l/2048; l = 50 moves the
+    variance by 1/(1 -+ .0244)."""
     d = 2048
     x, s = torch.randn(2, 3, d, dtype=F64, generator=torch.Generator().manual_seed(0)).unbind()
     theirs = published * (x * s).mean()

@@ -1,4 +1,5 @@
-"""Penalties and constraints: values in closed form, gradients by finite differences, and the spectra that they give to known games."""
+"""Penalties and constraints: values in closed form, gradients by finite differences, and the spectra that they give
+to known games."""
 
 import math
 from collections.abc import Mapping
@@ -29,7 +30,8 @@ ALPHA = 0.5 + torch.tensor([-1, 1], dtype=F64) / math.sqrt(12)
 
 
 def design() -> dict[str, Tensor]:
-    """Every combination of a real point, a fake point and an alpha, so that batch means are expectations over independent draws."""
+    """Every combination of a real point, a fake point and an alpha, so that batch means are expectations over
+    independent draws."""
     i, j, k = torch.cartesian_prod(torch.arange(3), torch.arange(2), torch.arange(2)).T
     return {"real": REAL[i], "z": FAKE[j], "penalty.alpha": ALPHA[k]}
 
@@ -39,7 +41,8 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def measure_moments(measure: str) -> tuple[Tensor, Tensor]:
-    """Mean and second moment matrix of each penalty measure, by hand: E alpha = 1/2, E alpha^2 = 1/3, E alpha (1 - alpha) = 1/6."""
+    """Mean and second moment matrix of each penalty measure, by hand: E alpha = 1/2, E alpha^2 = 1/3, E alpha (1 -
+    alpha) = 1/6."""
     (m, s), (n, t), a = moments(REAL), moments(FAKE), ANCHOR
     cross = torch.outer
     return {
@@ -87,7 +90,8 @@ QUADRATIC = {"c": torch.tensor(0.4, dtype=F64), "w": W, "q": A}
 
 @pytest.mark.parametrize("penalty", VALUES)
 def test_value_on_a_quadratic_critic(penalty: str) -> None:
-    """weight/2 times the sum over measures of E|grad y|^2: the convention with 1/2 of Mescheder et al. and of mu-WGAN, where rho = 2 LAMBDA."""
+    """weight/2 times the sum over measures of E|grad y|^2: the convention with 1/2 of Mescheder et al. and of
+    mu-WGAN, where rho = 2 LAMBDA."""
     factor, measures = VALUES[penalty]
     truth = sum(factor * square_gradient(W, A, m) for m in measures)
     assert isinstance(truth, Tensor)
@@ -96,7 +100,8 @@ def test_value_on_a_quadratic_critic(penalty: str) -> None:
 
 @pytest.mark.parametrize("penalty", ["gp(weight=7)", "r1", "r2", "r1r2", "gp", "sgp"])
 def test_on_a_linear_critic(penalty: str) -> None:
-    """|grad y| = |w| everywhere: weight (|w| - 1)^2 for gp (no 1/2), |w|^2/2 per measure for the others at their default weight."""
+    """|grad y| = |w| everywhere: weight (|w| - 1)^2 for gp (no 1/2), |w|^2/2 per measure for the others at their
+    default weight."""
     linear = {**QUADRATIC, "q": torch.zeros(D, D, dtype=F64)}
     norm = W.norm()
     truth = {"gp(weight=7)": 7 * (norm - 1) ** 2, "gp": 10 * (norm - 1) ** 2, "r1r2": norm**2}.get(penalty, norm**2 / 2)
@@ -107,7 +112,10 @@ def test_gp_on_a_radial_critic() -> None:
     """y = |x|^2/2: weight E(|x| - 1)^2, the norm per example and not of a mean, at alpha data + (1 - alpha) model."""
     radial = {"c": torch.zeros((), dtype=F64), "w": torch.zeros(D, dtype=F64), "q": torch.eye(D, dtype=F64)}
     batch = design()
-    norms = [math.hypot(*(a * r + (1 - a) * f)) for r, f, a in zip(batch["real"], batch["z"], batch["penalty.alpha"].tolist(), strict=True)]
+    norms = [
+        math.hypot(*(a * r + (1 - a) * f))
+        for r, f, a in zip(batch["real"], batch["z"], batch["penalty.alpha"].tolist(), strict=True)
+    ]
     truth = 5 * sum((n - 1) ** 2 for n in norms) / len(norms)
     assert math.isclose(penalty_of(game("gp(weight=5)"), radial).item(), truth, rel_tol=1e-12)
 
@@ -117,9 +125,15 @@ def test_images_sum_over_all_coordinates() -> None:
     shape = (2, 3, 4)
     penalty = PENALTIES.build("r1(gamma=1)")
     made = GAN(
-        architectures={"critic": Function(lambda x: 0.5 * x.flatten(1).sum(1)), "generator": Function(lambda z: z.new_zeros(len(z), *shape))},
-        objective=OBJECTIVES["wasserstein"](), penalties=(penalty,), shape=shape, latent=1,
-    )  # fmt: skip
+        architectures={
+            "critic": Function(lambda x: 0.5 * x.flatten(1).sum(1)),
+            "generator": Function(lambda z: z.new_zeros(len(z), *shape)),
+        },
+        objective=OBJECTIVES["wasserstein"](),
+        penalties=(penalty,),
+        shape=shape,
+        latent=1,
+    )
     batch = {"real": torch.randn(5, *shape, dtype=F64), "z": torch.zeros(5, 1, dtype=F64)}
     assert math.isclose(penalty_of(made, {}, batch).item(), 0.5 * 0.25 * 24, rel_tol=1e-12)
 
@@ -158,7 +172,13 @@ def test_gradient_in_the_critic_s_parameters(net: type[nn.Module], penalty: str)
 
 def test_two_penalties_add_up() -> None:
     """r1 and gp together: each has its own measure, weight and law in one loss."""
-    both = gan("rkl", Quadratic(D), Function(lambda z: z), D, penalties=tuple(PENALTIES.build(p) for p in ("r1(gamma=3)", "gp(weight=7)", "sgp(rho=2)")))
+    both = gan(
+        "rkl",
+        Quadratic(D),
+        Function(lambda z: z),
+        D,
+        penalties=tuple(PENALTIES.build(p) for p in ("r1(gamma=3)", "gp(weight=7)", "sgp(rho=2)")),
+    )
     nets = bind(both.nets, {"critic": QUADRATIC, "generator": {}}, {})
     weights = numbers(r1=3.0, gp=7.0, sgp=2.0)
     found = both.loss("critic", nets, design(), weights) - both.loss("critic", nets, design(), numbers())
@@ -169,7 +189,9 @@ def test_two_penalties_add_up() -> None:
 # ---- spectra
 
 
-def spectrum(made: GAN, params: dict[str, Tensors], batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
+def spectrum(
+    made: GAN, params: dict[str, Tensors], batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]
+) -> Tensor:
     """Eigenvalues of the Jacobian of `game.field`, by central differences, sorted by imaginary part."""
     keys = [(player, name) for player in params for name in params[player]]
     sizes = [params[p][n].numel() for p, n in keys]
@@ -230,7 +252,11 @@ def coefficients_of(penalties: tuple[str, ...]) -> Tensors:
 ONE = [f"sgp(rho={{}}, measure={m})" for m in ("data", "model", "interpolate", "midpoint", "anchor")]
 DIRAC = [
     ("wasserstein", (), 0.0, 1.0),
-    *((("wasserstein", (text.format(rho),), rho, 1.0)) for text in (*ONE, "r1(gamma={})", "r2(gamma={})") for rho in (0.5, 3.0)),
+    *(
+        (("wasserstein", (text.format(rho),), rho, 1.0))
+        for text in (*ONE, "r1(gamma={})", "r2(gamma={})")
+        for rho in (0.5, 3.0)
+    ),
     ("wasserstein", ("r1r2(gamma=0.5)",), 1.0, 1.0),
     *((o, (), 0.0, 0.25) for o in ("jsd", "nonsaturating", "relativistic")),
     *((o, ("r1(gamma=0.6)",), 0.6, 0.25) for o in ("jsd", "nonsaturating", "relativistic")),
@@ -241,10 +267,15 @@ DIRAC = [
 
 @pytest.mark.parametrize(("objective", "penalties", "damping", "stiffness"), DIRAC)
 def test_dirac_gan(objective: str, penalties: tuple[str, ...], damping: float, stiffness: float) -> None:
-    """Specification of stabilizers 3.2 Lemma 1 and 3.7: -rho M/2 +- sqrt(rho^2 M^2/4 - 1) for the Wasserstein Dirac game and any measure of
-    mass M, +-i undamped; f1^2 = 1/4 for logistic losses, and 1/2 for rkl, whose players have slopes 1/2 and 1."""
+    """Specification of stabilizers 3.2 Lemma 1 and 3.7: -rho M/2 +- sqrt(rho^2 M^2/4 - 1) for the Wasserstein Dirac
+    game and any measure of mass M, +-i undamped; f1^2 = 1/4 for logistic losses, and 1/2 for rkl, whose players have
+    slopes 1/2 and 1."""
     made = gan(objective, Dirac(), Point(), penalties=tuple(PENALTIES.build(p) for p in penalties))
-    batch = {"real": torch.zeros(4, 1, dtype=F64), "z": torch.zeros(4, 1, dtype=F64), "penalty.alpha": torch.rand(4, dtype=F64)}
+    batch = {
+        "real": torch.zeros(4, 1, dtype=F64),
+        "z": torch.zeros(4, 1, dtype=F64),
+        "penalty.alpha": torch.rand(4, dtype=F64),
+    }
     found = spectrum(made, all_own(made), batch, coefficients_of(penalties))
     torch.testing.assert_close(found, pair(damping, stiffness), rtol=1e-6, atol=1e-8)
 
@@ -271,7 +302,14 @@ class Scale(nn.Module):
         return self.a * z
 
 
-UNIFORM = {"data": 1 / 3, "model": 1 / 3, "interpolate": 2 / 9, "midpoint": 1 / 6, "anchor=0": 1 / 9, "anchor=1": 1 / 3 + 1 / 9}
+UNIFORM = {
+    "data": 1 / 3,
+    "model": 1 / 3,
+    "interpolate": 2 / 9,
+    "midpoint": 1 / 6,
+    "anchor=0": 1 / 9,
+    "anchor=1": 1 / 3 + 1 / 9,
+}
 CHEBYSHEV = torch.tensor([-0.7946544722917661, -0.1875924740850799, 0.1875924740850799, 0.7946544722917661], dtype=F64)
 """Four equally weighted points with the first five moments of U(-1, 1)."""
 
@@ -283,14 +321,17 @@ def uniform_batch() -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("measure", UNIFORM)
 def test_uniform_toy(measure: str) -> None:
-    """Lemma 2: data U(-1, 1), G = a z, D = w x^2: -2 rho A2 +- sqrt(4 rho^2 A2^2 - 4/9) with A2 = E x^2 under each measure; undamped +-2i/3."""
+    """Lemma 2: data U(-1, 1), G = a z, D = w x^2: -2 rho A2 +- sqrt(4 rho^2 A2^2 - 4/9) with A2 = E x^2 under each
+    measure; undamped +-2i/3."""
     name, _, anchor = measure.partition("=")
     text = f"sgp(rho=1, measure={name}, anchor={anchor or 0})"
     made = gan("wasserstein", Bowl(), Scale(), penalties=(PENALTIES.build(text),))
     found = spectrum(made, all_own(made), uniform_batch(), coefficients_of((text,)))
     double_root = abs(UNIFORM[measure] - 1 / 3) < 1e-9
     torch.testing.assert_close(found, pair(4 * UNIFORM[measure], 4 / 9), rtol=1e-6, atol=1e-4 if double_root else 1e-8)
-    torch.testing.assert_close(spectrum(made, all_own(made), uniform_batch(), numbers()), pair(0, 4 / 9), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        spectrum(made, all_own(made), uniform_batch(), numbers()), pair(0, 4 / 9), rtol=1e-6, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("objective", ["jsd", "nonsaturating"])
@@ -307,14 +348,19 @@ def test_uniform_toy_with_a_logistic_critic(objective: str) -> None:
 
 @pytest.mark.parametrize("every", [1, 4, 5])
 def test_lazy_weights_average_to_the_weight(every: int) -> None:
-    """Karras et al. 2020: absent between, `every` times the weight where applied, on each `every`-th step: the mean over a period is the weight."""
+    """Karras et al. 2020: absent between, `every` times the weight where applied, on each `every`-th step: the mean
+    over a period is the weight."""
     penalty = PENALTIES.build(f"r1(gamma=0.7, every={every})")
     rates = {"lr.critic": Constant(0.1), "lambda_likelihood": Constant(-0.5)}
     for size in (None, 3):
-        table = Coefficients(rates, (penalty,), 0.999, size).table(range(7, 7 + 3 * every), [0.5] * (3 * every), [1.0] * (size or 1), torch.zeros((), dtype=F64))
+        table = Coefficients(rates, (penalty,), 0.999, size).table(
+            range(7, 7 + 3 * every), [0.5] * (3 * every), [1.0] * (size or 1), torch.zeros((), dtype=F64)
+        )
         applied = [row["r1"] for row in table if "r1" in row]
         assert len(applied) == 3
-        assert [step for step, row in zip(range(7, 7 + 3 * every), table, strict=True) if "r1" in row] == [s for s in range(7, 7 + 3 * every) if s % every == 0]
+        assert [step for step, row in zip(range(7, 7 + 3 * every), table, strict=True) if "r1" in row] == [
+            s for s in range(7, 7 + 3 * every) if s % every == 0
+        ]
         mean = torch.stack(applied).sum(0) / (3 * every)
         assert mean.shape == (() if size is None else (size,))
         torch.testing.assert_close(mean, torch.full_like(mean, 0.7), rtol=1e-12, atol=0)
@@ -327,7 +373,9 @@ def test_lazy_gradient_averages_to_the_gradient() -> None:
     for every in (1, 4):
         penalty = PENALTIES.build(f"r1r2(gamma=0.7, every={every})")
         made = gan("rkl", Quadratic(D), Function(lambda z: z), D, penalties=(penalty,))
-        table = Coefficients({"lambda_likelihood": Constant(0.0)}, (penalty,), 0.9, None).table(range(8), [0.0] * 8, [], torch.zeros((), dtype=F64))
+        table = Coefficients({"lambda_likelihood": Constant(0.0)}, (penalty,), 0.9, None).table(
+            range(8), [0.0] * 8, [], torch.zeros((), dtype=F64)
+        )
 
         def loss(params: Tensors, made: GAN = made, table: list[Tensors] = table) -> Tensor:
             nets = bind(made.nets, {"critic": params, "generator": {}}, {})
@@ -354,7 +402,8 @@ def critics() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
 @pytest.mark.parametrize("kind", ["mlp", "conv", "residual"])
 @pytest.mark.parametrize("members", [None, 3])
 def test_spectral_norm_of_every_layer(kind: str, coefficient: float, members: int | None) -> None:
-    """After projections the effective matrix of every layer, [out, in kh kw] for a convolution, has largest singular value `coefficient`."""
+    """After projections the effective matrix of every layer, [out, in kh kw] for a convolution, has largest singular
+    value `coefficient`."""
     net, shape = critics()[kind]
     penalty = spectral(coefficient)
     wrapped = penalty.wrap(net)
@@ -373,7 +422,9 @@ def test_spectral_norm_of_every_layer(kind: str, coefficient: float, members: in
 
     seen: dict[str, Tensor] = {}
     layers = {m: n for n, m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
-    hooks = [m.register_forward_hook(lambda m, i, o: seen.__setitem__(layers[m], m.weight.detach().clone())) for m in layers]
+    hooks = [
+        m.register_forward_hook(lambda m, i, o: seen.__setitem__(layers[m], m.weight.detach().clone())) for m in layers
+    ]
     x = torch.randn(2, *shape, dtype=F64, generator=generator)
     for k in range(members or 1):
         mine, vectors = ({n: (v if members is None else v[k]) for n, v in tree.items()} for tree in (params, buffers))
@@ -405,14 +456,26 @@ def test_spectral_norm_differentiates_through_sigma() -> None:
 @pytest.mark.parametrize("members", [None, 3])
 def test_clip_spares_normalisation_layers_and_clamps_everything_else(members: int | None) -> None:
     """Clipping a normalisation's scale to .01 would switch the layer off."""
-    net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Sequential(nn.Linear(4, 4), BatchNorm(4)), nn.GroupNorm(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    net = nn.Sequential(
+        nn.Linear(3, 4),
+        nn.LayerNorm(4),
+        nn.Sequential(nn.Linear(4, 4), BatchNorm(4)),
+        nn.GroupNorm(2, 4),
+        nn.BatchNorm1d(4),
+        nn.Linear(4, 1),
+    )
     shape = () if members is None else (members,)
-    params = {n: 5 * torch.randn(*shape, *p.shape, dtype=F64, generator=torch.Generator().manual_seed(0)) for n, p in net.named_parameters()}
+    params = {
+        n: 5 * torch.randn(*shape, *p.shape, dtype=F64, generator=torch.Generator().manual_seed(0))
+        for n, p in net.named_parameters()
+    }
     before = {n: p.clone() for n, p in params.items()}
     clip(0.25).project(net, params, {})
     spared = {"1.weight", "1.bias", "2.1.weight", "2.1.bias", "3.weight", "3.bias", "4.weight", "4.bias"}
     for name, value in params.items():
-        torch.testing.assert_close(value, before[name] if name in spared else before[name].clamp(-0.25, 0.25), rtol=0, atol=0)
+        torch.testing.assert_close(
+            value, before[name] if name in spared else before[name].clamp(-0.25, 0.25), rtol=0, atol=0
+        )
     assert params["0.bias"].abs().max() == 0.25
 
 

@@ -1,4 +1,5 @@
-"""Solvers on games whose exact linear maps are known, optimizers against torch.optim, and a third solver in the space of a page."""
+"""Solvers on games whose exact linear maps are known, optimizers against torch.optim, and a third solver in the
+space of a page."""
 
 import copy
 import math
@@ -28,7 +29,8 @@ class Vector(nn.Module):
 
 @dataclass
 class Quadratics:
-    """critic x minimises p |x|^2/2 - x'By, generator y minimises x'By + r |y|^2/2: the field is x' = -p x + B y, y' = -B'x - r y."""
+    """critic x minimises p |x|^2/2 - x'By, generator y minimises x'By + r |y|^2/2: the field is x' = -p x + B y, y'
+    = -B'x - r y."""
 
     b: Tensor
     p: float = 0.0
@@ -71,7 +73,10 @@ def joint(state: State) -> Tensor:
 
 
 def rates(h: float, h_generator: float | None = None) -> Tensors:
-    return {"lr.critic": torch.tensor(h, dtype=F64), "lr.generator": torch.tensor(h if h_generator is None else h_generator, dtype=F64)}
+    return {
+        "lr.critic": torch.tensor(h, dtype=F64),
+        "lr.generator": torch.tensor(h if h_generator is None else h_generator, dtype=F64),
+    }
 
 
 def run(solver: Any, game: Quadratics, start: Tensor, steps: int, lr: Tensors) -> Tensor:
@@ -95,7 +100,8 @@ def blocks(game: Quadratics, h: float, k: float) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", GAMES)
 @pytest.mark.parametrize("n_critic", [1, 3])
 def test_alternating_is_its_matrix(name: str, n_critic: int) -> None:
-    """n_critic critic moves, then a generator move that sees them; two time scales from two rates. 25 steps are the 25th power."""
+    """n_critic critic moves, then a generator move that sees them; two time scales from two rates. 25 steps are the
+    25th power."""
     game = GAMES[name]
     start = torch.linspace(1, -0.4, sum(game.b.shape), dtype=F64)
     critic, generator = blocks(game, 0.1, 0.2)
@@ -127,13 +133,16 @@ def test_determinants_on_the_bilinear_game(h: float) -> None:
     simultaneous, alternating = (matrix_of(s, bilinear, h) for s in (Simultaneous(), Alternating()))
     assert math.isclose(torch.det(simultaneous).item(), 1 + h * h, rel_tol=1e-12)
     assert math.isclose(torch.det(alternating).item(), 1.0, rel_tol=1e-12)
-    torch.testing.assert_close(torch.linalg.eigvals(simultaneous).abs(), torch.full((2,), math.sqrt(1 + h * h), dtype=F64))
+    torch.testing.assert_close(
+        torch.linalg.eigvals(simultaneous).abs(), torch.full((2,), math.sqrt(1 + h * h), dtype=F64)
+    )
     torch.testing.assert_close(torch.linalg.eigvals(alternating).abs(), torch.ones(2, dtype=F64))
 
 
 @pytest.mark.parametrize("h", [0.05, 0.3])
 def test_alternating_r1_radius(h: float) -> None:
-    """Stabilizers 3.7: with damping c alternating steps have determinant 1 - h c, radius sqrt(1 - h c) while complex."""
+    """Stabilizers 3.7: with damping c alternating steps have determinant 1 - h c, radius sqrt(1 - h c) while
+    complex."""
     game = GAMES["Dirac with R1 0.4"]
     radius = torch.linalg.eigvals(matrix_of(Alternating(), game, h)).abs()
     torch.testing.assert_close(radius, torch.full((2,), math.sqrt(1 - 0.4 * h), dtype=F64))
@@ -149,11 +158,15 @@ class Extragradient:
     def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
         return players * 2
 
-    def step(self, play: Play, state: State, batches: tuple[Mapping[str, Tensor], ...], coefficients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def step(
+        self, play: Play, state: State, batches: tuple[Mapping[str, Tensor], ...], coefficients: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         n = len(play.players)
         ahead = state.clone()
         Simultaneous().step(play, ahead, batches[:n], coefficients)
-        moves = {p: play.gradient(p, ahead, batch, coefficients) for p, batch in zip(play.players, batches[n:], strict=True)}
+        moves = {
+            p: play.gradient(p, ahead, batch, coefficients) for p, batch in zip(play.players, batches[n:], strict=True)
+        }
         for player, (_, gradients) in moves.items():
             play.descend(player, state, gradients, coefficients)
         return {player: loss for player, (loss, _) in moves.items()}
@@ -161,11 +174,16 @@ class Extragradient:
 
 @pytest.mark.parametrize("h", [0.1, 0.5, 0.9])
 def test_extragradient_in_a_few_lines(h: float) -> None:
-    """A new solver needs `gradient`, `descend` and `clone` only: on the bilinear game it contracts by sqrt(1 - h^2 + h^4) where Euler expands."""
+    """A new solver needs `gradient`, `descend` and `clone` only: on the bilinear game it contracts by sqrt(1 - h^2 +
+    h^4) where Euler expands."""
     bilinear, start, steps = GAMES["bilinear"], torch.tensor([1.0, 0.0], dtype=F64), 40
     rate = math.sqrt(1 - h**2 + h**4)
-    assert math.isclose(run(Extragradient(), bilinear, start, steps, rates(h)).norm().item(), rate**steps, rel_tol=1e-10)
-    assert math.isclose(run(Simultaneous(), bilinear, start, steps, rates(h)).norm().item(), (1 + h**2) ** (steps / 2), rel_tol=1e-10)
+    assert math.isclose(
+        run(Extragradient(), bilinear, start, steps, rates(h)).norm().item(), rate**steps, rel_tol=1e-10
+    )
+    assert math.isclose(
+        run(Simultaneous(), bilinear, start, steps, rates(h)).norm().item(), (1 + h**2) ** (steps / 2), rel_tol=1e-10
+    )
 
 
 def test_plans() -> None:
@@ -180,8 +198,14 @@ def test_plans() -> None:
 
 OPTIMA: dict[str, tuple[Optimizer, Callable[[Any], torch.optim.Optimizer]]] = {
     "adam": (Adam(), lambda p: torch.optim.Adam(p, lr=0.03, betas=(0.5, 0.9), eps=1e-8, foreach=False, fused=False)),
-    "adam, slow": (Adam(0.9, 0.999, 1e-3), lambda p: torch.optim.Adam(p, lr=0.03, betas=(0.9, 0.999), eps=1e-3, foreach=False, fused=False)),
-    "adam, no momentum": (Adam(0.0, 0.9), lambda p: torch.optim.Adam(p, lr=0.03, betas=(0.0, 0.9), foreach=False, fused=False)),
+    "adam, slow": (
+        Adam(0.9, 0.999, 1e-3),
+        lambda p: torch.optim.Adam(p, lr=0.03, betas=(0.9, 0.999), eps=1e-3, foreach=False, fused=False),
+    ),
+    "adam, no momentum": (
+        Adam(0.0, 0.9),
+        lambda p: torch.optim.Adam(p, lr=0.03, betas=(0.0, 0.9), foreach=False, fused=False),
+    ),
     "sgd": (SGD(), lambda p: torch.optim.SGD(p, lr=0.03)),
     "sgd, momentum": (SGD(0.7), lambda p: torch.optim.SGD(p, lr=0.03, momentum=0.7)),
     "rmsprop": (RMSprop(), lambda p: torch.optim.RMSprop(p, lr=0.03, alpha=0.99, eps=1e-8)),
@@ -193,7 +217,9 @@ SHAPES = {"a": (3, 2), "b": (), "c": (2, 1, 3, 3)}
 def gradients(step: int, member: int) -> Tensors:
     """Some gradients of very different sizes, one of them exactly 0 at first."""
     generator = torch.Generator().manual_seed(100 * member + step)
-    found = {n: 10.0 ** (k - 1) * torch.randn(s, dtype=F64, generator=generator) for k, (n, s) in enumerate(SHAPES.items())}
+    found = {
+        n: 10.0 ** (k - 1) * torch.randn(s, dtype=F64, generator=generator) for k, (n, s) in enumerate(SHAPES.items())
+    }
     return {**found, "b": found["b"] * (step > 2)}
 
 
@@ -211,7 +237,8 @@ def reference(make: Callable[[Any], torch.optim.Optimizer], member: int, lr: Cal
 
 @pytest.mark.parametrize("case", OPTIMA)
 def test_optimizers_are_those_of_torch(case: str) -> None:
-    """Twenty steps, a rate that changes, float64: single parameters and every member of a stacked population, to 1e-12."""
+    """Twenty steps, a rate that changes, float64: single parameters and every member of a stacked population, to
+    1e-12."""
     ours, theirs = OPTIMA[case]
     members = 3
 
@@ -227,7 +254,12 @@ def test_optimizers_are_those_of_torch(case: str) -> None:
         kept = copy.deepcopy(given[0])
         ours.descend(single, given[0], slots, torch.tensor(lr(step), dtype=F64))
         assert all((given[0][n] == kept[n]).all() for n in SHAPES)  # gradients are read, not used up
-        ours.descend(stacked, {n: torch.stack([g[n] for g in given]) for n in SHAPES}, stacked_slots, torch.tensor([lr(step, k) for k in range(members)], dtype=F64))
+        ours.descend(
+            stacked,
+            {n: torch.stack([g[n] for g in given]) for n in SHAPES},
+            stacked_slots,
+            torch.tensor([lr(step, k) for k in range(members)], dtype=F64),
+        )
     for n in SHAPES:
         torch.testing.assert_close(single[n], truth[0][n], rtol=1e-12, atol=1e-12)
         for k in range(members):
@@ -242,14 +274,20 @@ def test_stacked_population_with_one_rate_for_all() -> None:
             params = {n: torch.ones(2, *s, dtype=F64) for n, s in SHAPES.items()}
             slots = ours.start(params)
             for step in range(5):
-                ours.descend(params, {n: torch.stack([g[n] for g in (gradients(step, 0), gradients(step, 1))]) for n in SHAPES}, slots, lr)
+                ours.descend(
+                    params,
+                    {n: torch.stack([g[n] for g in (gradients(step, 0), gradients(step, 1))]) for n in SHAPES},
+                    slots,
+                    lr,
+                )
             found.append(params)
         for n in SHAPES:
             torch.testing.assert_close(found[0][n], found[1][n], rtol=1e-12, atol=1e-12, msg=case)
 
 
 def test_negative_momentum() -> None:
-    """Gidel et al. 2019: heavy ball with momentum -1/2 makes alternating steps on the bilinear game contract, as its 4x4 matrix says."""
+    """Gidel et al. 2019: heavy ball with momentum -1/2 makes alternating steps on the bilinear game contract, as its
+    4x4 matrix says."""
     bilinear, h, momentum = GAMES["bilinear"], 0.3, -0.5
     play, state = play_of(bilinear, torch.tensor([1.0, 0.0], dtype=F64), OPTIMIZERS.build(f"sgd({momentum})"))
     w = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=F64)  # x, y, velocity of x, velocity of y
@@ -269,7 +307,8 @@ def test_negative_momentum() -> None:
 
 
 def test_gradients_are_the_field_and_averages_follow() -> None:
-    """`Play.gradient` is minus `game.field`; averages follow as keep * average + (1 - keep) * parameters, after the move."""
+    """`Play.gradient` is minus `game.field`; averages follow as keep * average + (1 - keep) * parameters, after the
+    move."""
     game = GAMES["two modes, curved"]
     start = torch.tensor([1.0, -0.5, 0.3, 0.8], dtype=F64)
     play, state = play_of(game, start)
@@ -305,4 +344,21 @@ def test_a_population_is_its_members(solver: str, optimizer: str) -> None:
         for p in game.players:
             torch.testing.assert_close(together.params[p]["value"][k], state.params[p]["value"], rtol=1e-11, atol=1e-12)
             torch.testing.assert_close(losses[p][k], last[p], rtol=1e-11, atol=1e-12)
-        torch.testing.assert_close(together.averages["generator"]["value"][k], state.averages["generator"]["value"], rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(
+            together.averages["generator"]["value"][k], state.averages["generator"]["value"], rtol=1e-11, atol=1e-12
+        )
+
+
+def test_the_compiled_form_of_adam_is_the_fused_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `torch.compile` Adam is written out; both forms take the same steps."""
+    found = []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+        params = {n: torch.ones(s, dtype=F64) for n, s in SHAPES.items()}
+        optimizer = Adam()
+        slots = optimizer.start(params)
+        for step in range(20):
+            optimizer.descend(params, gradients(step, 0), slots, torch.tensor(0.03, dtype=F64))
+        found.append({**params, **{f"{k}.{n}": v for k, tree in slots.items() for n, v in tree.items()}})
+    for n, value in found[0].items():
+        torch.testing.assert_close(value, found[1][n], rtol=1e-12, atol=1e-12)

@@ -4,6 +4,7 @@ stopwatch, so that the same seed gives the same bits."""
 
 import os
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -46,8 +47,8 @@ def should_compile(config: Config, dense: bool, device: torch.device) -> bool:
     return (dense or device.type == "cuda") and config.steps >= COMPILE_STEPS[device.type]
 
 
-def compiled(function: Any, device: torch.device) -> Any:
-    """The function, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set
+def compiled(method: MethodType, device: torch.device) -> Any:
+    """The method, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set
     otherwise.
 
     The trainer always passes tensors of the same shapes, so of the guards that would check this at every step only
@@ -65,7 +66,16 @@ def compiled(function: Any, device: torch.device) -> Any:
     }
     if device.type == "cpu":
         options["cpp_wrapper"] = True
-    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+    return torch.compile(_with_own_code(method), fullgraph=True, dynamic=False, options=options)
+
+
+def _with_own_code(method: MethodType) -> MethodType:
+    """The method of this one object. The compiler keeps its results by code object, and without most guards it would
+    hand this training the step of another one that has other losses and the same names."""
+    function = method.__func__
+    assert isinstance(function, FunctionType)
+    own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+    return MethodType(own, method.__self__)
 
 
 def environment(device: torch.device, processes: int) -> dict[str, Any]:

@@ -32,13 +32,28 @@ def activation_function(name: str) -> Callable[[Tensor], Tensor]:
     return ACTIVATIONS[name]
 
 
+THIN = 4
+
+
+class Linear(nn.Linear):
+    """x [..., in] -> [..., out]. With few inputs or outputs the compiler gets products and a sum, which it fuses with what is
+    around them, in place of a matrix product too thin to be worth a call (4 % of a compiled ring step)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling() or min(self.in_features, self.out_features) > THIN:
+            return F.linear(x, self.weight, self.bias)
+        if self.in_features <= THIN:
+            return (x.unsqueeze(-1) * self.weight.mT).sum(-2) + self.bias
+        return (x.unsqueeze(-2) * self.weight).sum(-1) + self.bias
+
+
 class MLP(nn.Module):
     """`depth` hidden layers of `width` units: x [B, inputs] -> [B, outputs]. Depth 0 is one linear map."""
 
     def __init__(self, inputs: int, outputs: int, width: int = 128, depth: int = 2, activation: str = "relu"):
         super().__init__()
         sizes = [inputs] + [width] * depth + [outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
         self.activation = activation_function(activation)
 
     def hidden(self, x: Tensor) -> Tensor:

@@ -41,6 +41,12 @@ def _subtract(params: list[Tensor], updates: list[Tensor], lr: Tensor) -> None:
             p.sub_(update.mul_(per_member(lr, p)))
 
 
+def _laid_out(gradient: Tensor, like: Tensor) -> Tensor:
+    """The gradient in the memory order of its parameter: the fused kernel pairs entries by address, and autograd returns
+    gradients of channels-last convolutions in other orders."""
+    return gradient if gradient.stride() == like.stride() else torch.empty_like(like).copy_(gradient)
+
+
 def per_member(values: Tensor, like: Tensor) -> Tensor:
     """One value per member [N], shaped to multiply stacked tensors [N, ...]."""
     return values.view(-1, *[1] * (like.dim() - 1))
@@ -94,7 +100,7 @@ class Adam:
         if lr.dim() == 0 and not torch.compiler.is_compiling():
             torch._fused_adam_(
                 p,
-                g,
+                [_laid_out(gradient, like) for gradient, like in zip(g, p, strict=True)],
                 mean,
                 square,
                 [],

@@ -1,0 +1,104 @@
+"""A compiled step computes what the step computes, is compiled once for each set of coefficients, and belongs to its
+training. In processes of their own, where no shape checks are hooked into the imports."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PRELUDE = """
+import json, sys
+import torch
+from torch._dynamo.utils import counters
+from ganneal.data import open_source
+from ganneal.engine import checkpoint
+from ganneal.engine.config import complete
+from ganneal.engine.trainer import Trainer
+
+def trainer(**options):
+    source = open_source("ring8")
+    options = {"source": "ring8", "batch": 16, "steps": 40, "network": "mlp(width=16, depth=1)", **options}
+    return Trainer(complete(options, "toy"), source)
+
+def difference(one, other):
+    '''Largest difference of any tensor, relative to its largest entry.'''
+    a, b = (checkpoint.flatten(t.snapshot()[0]) for t in (one, other))
+    pairs = [(a[k].double(), b[k].double()) for k in a]
+    return max(((x - y).abs().max() / x.abs().max().clamp(min=1e-30)).item() for x, y in pairs)
+
+def compared(**options):
+    before = counters["stats"]["unique_graphs"]
+    plain, fast = trainer(compile="off", **options), trainer(compile="on", **options)
+    assert fast.compiled and not plain.compiled
+    plain.advance(20), fast.advance(20)
+    graphs = counters["stats"]["unique_graphs"] - before
+    worst = difference(plain, fast)
+    torch._dynamo.config.error_on_recompile = True
+    fast.advance(20)
+    torch._dynamo.config.error_on_recompile = False
+    return {"worst": worst, "graphs": graphs}
+"""
+
+
+def result(code: str, cache: Path) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{PRELUDE}\nprint(json.dumps({code}))"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("options", "graphs"),
+    [
+        ("penalty='r1r2(gamma=0.1)'", 1),
+        ("penalty='r1r2(gamma=0.1, every=4)'", 2),
+        ("population=3", 1),
+        ("population=9", 2),
+        ("lambda_likelihood='linear(-0.5->0)', score_warmup=32", 1),
+    ],
+    ids=["single", "lazy penalty", "population", "population in two sizes of blocks", "annealed"],
+)
+def test_a_compiled_step_is_the_step_and_is_compiled_once(options: str, graphs: int, tmp_path: Path) -> None:
+    found = result(f"compared({options})", tmp_path)
+    assert found["worst"] < 1e-4
+    assert found["graphs"] == graphs
+
+
+def test_a_training_never_gets_the_step_of_another_one(tmp_path: Path) -> None:
+    found = result("[compared(), compared(objective='jsd'), compared(latent=3), compared(batch=8)]", tmp_path)
+    assert [case["graphs"] for case in found] == [1, 1, 1, 1]
+    assert max(case["worst"] for case in found) < 1e-4
+
+
+def test_a_compiled_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    code = f"""
+def resumed(**options):
+    whole, first, second = (trainer(compile="on", **options) for _ in range(3))
+    whole.advance(30), first.advance(13)
+    path = checkpoint.write(__import__("pathlib").Path({str(tmp_path)!r}), 13, *first.snapshot())
+    second.restore(*checkpoint.read(path))
+    second.advance(17)
+    return difference(whole, second)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{PRELUDE}\n{code}\nprint(json.dumps([resumed(), resumed(population=3)]))"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [0.0, 0.0]
