@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 SETS := pyproject.toml constraints.txt
 
 # Packages whose shapes are checked while the tests run (jaxtyping's import hook with beartype).
@@ -69,11 +69,11 @@ wheel: | $(BIN)/python  ## build the wheel into dist/ and try it in an environme
 	@$(PIP:install=wheel) --no-deps --wheel-dir dist .
 	@$(PYTHON) -m venv build/wheel
 	@echo "installing the wheel into build/wheel (removed afterwards)"
-	@build/wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/ganneal-*.whl
+	@build/wheel/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt dist/ganneal-*.whl
 	@bin="$(CURDIR)/build/wheel/bin"; away=$$(mktemp -d) && cd "$$away" && unset PYTHONPATH && \
-	  "$$bin/ganneal" --help >/dev/null && "$$bin/ganneal" train digits --steps 20 && test -s runs/digits-1/report.html && rm -rf "$$away"
+	  "$$bin/ganneal" --help >/dev/null && "$$bin/ganneal" train digits --steps 20 >/dev/null && test -s runs/digits-1/report.html && rm -rf "$$away"
 	@rm -rf build/wheel
-	@echo "wheel: $$(ls dist/ganneal-*.whl)"
+	@echo "wheel: $$(ls dist/ganneal-*.whl); it installs, shows its help, trains and reports"
 
 bench: $(VENV)/.has-dev  ## the benchmarks that take minutes; results in benchmarks/results/
 	@for b in annealing steps; do echo "benchmarks/$$b.py"; $(BIN)/python benchmarks/$$b.py || exit 1; done

@@ -99,7 +99,7 @@ def train(
             "lr_generator": "0.0005",
             "lr_critic": "0.001",
             "compile": "on",
-            "threads": 2,
+            "threads": 1,
         }
     )
     trainer = Trainer(chosen, source)

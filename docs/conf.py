@@ -16,7 +16,7 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "plaintext", "generated"]
 exclude_patterns = ["_build", "extensions"]
 default_role = "code"
-nitpicky = False
+smartquotes = False  # two dashes are an option, not a dash
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3

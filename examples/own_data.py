@@ -20,21 +20,24 @@ def measurements(n: int, seed: int) -> np.ndarray:
     return np.stack([height, weight], axis=1)
 
 
+def spread(x: np.ndarray) -> str:
+    """Mean and standard deviation as text."""
+    return f"{x.mean():.1f} +- {x.std():.1f}"
+
+
 def main() -> None:
     """Write a table, train on it, compare."""
     folder = Path(tempfile.mkdtemp(prefix="ganneal-"))
     path = folder / "people.csv"
     np.savetxt(path, measurements(5000, seed=0), delimiter=",", header="height,weight", comments="")
 
-    run = gn.train(path, steps=2000, seed=0, out=str(folder / "run"))
+    run = gn.train(path, steps=1500, seed=0, out=str(folder / "run"))
     print("verdict:", run.verdict["sentence"])
 
     x = run.sample(1000)  # in the units of the table
     fresh = measurements(1000, seed=1)
     for k, column in enumerate(("height", "weight")):
-        print(
-            f"{column}: samples {x[:, k].mean():.1f} +- {x[:, k].std():.1f}, people {fresh[:, k].mean():.1f} +- {fresh[:, k].std():.1f}"
-        )
+        print(f"{column}: samples {spread(x[:, k])}, people {spread(fresh[:, k])}")
     print("correlation:", f"samples {np.corrcoef(x.T)[0, 1]:.2f}, people {np.corrcoef(fresh.T)[0, 1]:.2f}")
 
     # The test is also there for any two sets of samples. Columns should have comparable scales.

@@ -93,7 +93,7 @@ def configuration() -> str:
     for name, field in Config.model_fields.items():
         default = "" if field.default is PydanticUndefined or field.default is None else field.default
         shown = " ".join(default) if isinstance(default, tuple) else str(default)
-        about = (field.description or "").replace("|", "\\|")
+        about = " ".join((field.description or "").split()).replace("|", "\\|")
         out.append(f"| `{name}` | {f'`{shown}`' if shown else ''} | {about} |")
     out += ["", "## Recipes", "", "`ganneal recipes NAME` prints one as YAML.", ""]
     for name, values in sorted(recipes().items()):

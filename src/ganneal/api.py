@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ganneal.data import Source, open_source
@@ -52,7 +53,7 @@ class Run:
             return found[-1]
         if which == "best":
             pointer = folder / "best.json"
-            return folder / json.loads(pointer.read_text())["file"] if pointer.exists() else found[-1]
+            return folder / checkpoint.read_json(pointer)["file"] if pointer.exists() else found[-1]
         if which.isdigit() and (path := folder / f"{int(which):012d}.safetensors") in found:
             return path
         raise UsageError(
@@ -122,13 +123,16 @@ class Run:
     def verdict(self) -> dict[str, Any] | None:
         """The contents of `verdict.json`, or None before the end of training."""
         path = self.folder / "verdict.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return checkpoint.read_json(path) if path.exists() else None
 
     def report(self) -> Path:
         """Write `report.html` and return its path."""
         from ganneal.report import render
 
-        return render(self.folder)
+        try:
+            return render(self.folder)
+        except OSError as error:
+            raise RunError(f"{self.folder / 'report.html'}: cannot write it ({error.strerror or error})") from None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -149,7 +153,9 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     given = {k: v for k, v in options.items() if v is not None}
     array = None
     if not isinstance(source, (str, Path)):
-        array, given["source"] = np.asarray(source), "data.npy"
+        plain = source.detach().cpu() if isinstance(source, Tensor) else source
+        narrow = isinstance(plain, Tensor) and plain.dtype == torch.bfloat16  # numpy has no such type
+        array, given["source"] = np.asarray(plain.float() if narrow else plain), "data.npy"
     else:
         given["source"] = str(source)
     if isinstance(given.get("seeds"), Sequence | range) and "population" not in given:
@@ -157,7 +163,8 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     for key in ("lambda_likelihood", "lambda_entropy", "beta"):
         if isinstance(given.get(key), (list, tuple)) and "population" not in given:
             given["population"] = len(given[key])
-    data = open_source(given["source"] if array is None else array, **_opening(given))
+    asked = config.make({key: value for key, value in given.items() if key != "steps"})  # before the data are read
+    data = open_source(given["source"] if array is None else array, **_opening(asked.model_dump()))
     settled = settle(config.complete(given, data.kind), data)
     processes = Processes()
     trainer = Trainer(settled, data, processes)
@@ -186,17 +193,19 @@ class _Elsewhere(Run):
 def settle(wanted: Config, source: Source) -> Config:
     """Replace what is automatic by what was decided, so that the run folder says it and `resume` repeats it."""
     from ganneal.engine import devices
-    from ganneal.nets import MLPArchitecture, build
+    from ganneal.engine.assembly import network_of
+    from ganneal.nets import MLPArchitecture
 
     compile_it = devices.should_compile(
-        wanted, isinstance(build(wanted.network), MLPArchitecture), devices.device_of(wanted)
+        wanted, isinstance(network_of(wanted), MLPArchitecture), devices.device_of(wanted)
     )
     return wanted.model_copy(update={"compile": "on" if compile_it else "off"})
 
 
 def open_configured(settled: Config, folder: Path) -> Source:
     """The source of a configuration; data given as an array lie in the run folder."""
-    text = str(folder / "data.npy") if settled.source == "data.npy" else settled.source
+    given = folder / "data.npy"
+    text = str(given) if settled.source == given.name and given.is_file() else settled.source
     return open_source(text, **_opening(settled.model_dump()))
 
 

@@ -22,22 +22,19 @@ class GAN:
 
     critic:      L_C = objective.critic(y(x_mu), y(x_rho)) + sum of penalties
     generator:   L_G = objective.generator(...) - lambda_likelihood R[s_mu] + lambda_entropy R[s_rho]
-                 (annealing.regulariser)
+                 with the stop-gradient surrogate R of `ganneal.annealing`
     scores:      each learned estimator's own loss, on data or on the generator's samples
 
     architectures   modules by player; their parameters are only templates
     shape, latent   per-example shape of x, number of latent coordinates (z is standard normal, or uniform on [-1, 1])
-    data_score      estimator of grad log mu, or None where lambda_likelihood is 0 throughout; model_score likewise for
-                    rho
+    data_score      estimator of grad log mu, or None where lambda_likelihood is 0 throughout
+    model_score     estimator of grad log rho, or None where lambda_entropy is 0 throughout
     score_space     "data", or "features": the likelihood is that of the critic's feature layer
     features        size of the critic's feature layer, for the feature space
-    noisy           data and samples carry Gaussian noise of standard deviation coefficients["noise"], x = g(z) + noise
-                    e: both laws then
-                    have densities, and with a score at the same noise level the critic and the score speak of the same
-                    law
-    score_clip      largest norm of a score, per example; 0 for none. Where data lie on a thin set the score grows
-                    without bound away
-                    from it, beyond any force that a penalised critic can balance
+    noisy           data and samples carry Gaussian noise of standard deviation coefficients["noise"]: both laws then
+                    have densities, and with a score at that noise level critic and score speak of the same law
+    score_clip      largest norm of a score, per example; 0 for none. Away from data on a thin set the score grows
+                    without bound, beyond any force that a penalised critic can balance
     batch_coupled   the critic uses batch statistics, so that data and model batches must not share a pass
     """
 
@@ -73,10 +70,8 @@ class GAN:
     @property
     def draws(self) -> dict[str, dict[str, Draw]]:
         """What each player's loss reads from a batch."""
-        real, fake = (
-            {"real": Draw("real", self.shape)},
-            {"z": Draw("normal" if self.latent_law == "normal" else "uniform", (self.latent,))},
-        )
+        real = {"real": Draw("real", self.shape)}
+        fake = {"z": Draw(self.latent_law, (self.latent,))}
         if self.noisy:
             real["real.noise"] = fake["z.noise"] = Draw("normal", self.shape)
         critic = {**real, **fake}
@@ -178,30 +173,39 @@ class GAN:
         return next(p for p in self._gradient_penalties() if measure in p.measures)
 
     def _generator_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
-        centres = nets["generator"](self._latents(batch))
-        x = self._noised(centres, batch, "z", coefficients)
-        y, space = nets["critic"](x, features=True) if self.score_space == "features" else (nets["critic"](x), x)
-        y_real = (
-            nets["critic"](self._noised(batch["real"], batch, "real", coefficients)) if self.objective.paired else y
-        )
-        loss = self.objective.generator_loss(
-            y_real.to(torch.promote_types(y.dtype, torch.float32)), y.to(torch.promote_types(y.dtype, torch.float32))
-        )
+        clean = nets["generator"](self._latents(batch))
+        x = self._noised(clean, batch, "z", coefficients)
+        y, place = nets["critic"](x, features=True) if self.score_space == "features" else (nets["critic"](x), x)
+        y_real = y
+        if self.objective.paired:
+            y_real = nets["critic"](self._noised(batch["real"], batch, "real", coefficients))
+        precise = torch.promote_types(y.dtype, torch.float32)
+        loss = self.objective.generator_loss(y_real.to(precise), y.to(precise))
         if self.data_score is not None:
-            samples = self._in_score_space(nets, batch["real"]).detach() if self.data_score.reads_samples else None
-            if isinstance(self.data_score, DenoisingAutoencoder) and samples is not None:
-                samples = self.data_score.noisy(samples, batch)
-            score = self.data_score.score(space.detach(), net=nets.get("data_score"), samples=samples)
-            loss = loss - coefficients["lambda_likelihood"] * annealing.surrogate(space, self._clipped(score))
+            score = self._likelihood_score(nets, place.detach(), batch)
+            loss = loss - coefficients["lambda_likelihood"] * annealing.surrogate(place, score)
         if self.model_score is not None:
-            samples = (
-                (centres if isinstance(self.model_score, NoisePosterior) else x).detach()
-                if self.model_score.reads_samples
-                else None
-            )
-            score = self.model_score.score(x.detach(), net=nets.get("model_score"), samples=samples)
-            loss = loss + coefficients["lambda_entropy"] * annealing.surrogate(x, self._clipped(score))
+            score = self._entropy_score(nets, x.detach(), clean.detach())
+            loss = loss + coefficients["lambda_entropy"] * annealing.surrogate(x, score)
         return loss
+
+    def _likelihood_score(self, nets: Nets, place: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The data score at `place`, a point of the score space."""
+        assert self.data_score is not None
+        samples = None
+        if self.data_score.reads_samples:
+            samples = self._in_score_space(nets, batch["real"]).detach()
+        if samples is not None and isinstance(self.data_score, DenoisingAutoencoder):
+            samples = self.data_score.noisy(samples, batch)
+        return self._clipped(self.data_score.score(place, net=nets.get("data_score"), samples=samples))
+
+    def _entropy_score(self, nets: Nets, x: Tensor, clean: Tensor) -> Tensor:
+        """The model score at samples x; `clean` are the same samples before noise."""
+        assert self.model_score is not None
+        samples = None
+        if self.model_score.reads_samples:
+            samples = clean if isinstance(self.model_score, NoisePosterior) else x
+        return self._clipped(self.model_score.score(x, net=nets.get("model_score"), samples=samples))
 
     def _clipped(self, score: Tensor) -> Tensor:
         return annealing.clip_norm(score, self.score_clip) if self.score_clip else score

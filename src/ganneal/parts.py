@@ -9,7 +9,10 @@ signature of what the name stands for.
 """
 
 import inspect
+import math
 import re
+import types
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -114,7 +117,10 @@ class _Reader:
 
 
 def _number(text: str) -> float | int:
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+    value = float(text)
+    if not math.isfinite(value):
+        raise UsageError(f"the number {text[:20]}{'...' * (len(text) > 20)} is too large; at most 1.8e308 is allowed")
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else value
 
 
 def parse(text: str) -> Any:
@@ -173,6 +179,12 @@ class Registry(Generic[T]):
             raise UsageError(
                 f"{self.kind} '{part.name}': {error}; its arguments are ({', '.join(parameters)})"
             ) from None
+        hints = typing.get_type_hints(factory)
+        for key, value in bound.arguments.items():
+            if parameters[key].kind is not inspect.Parameter.VAR_POSITIONAL and not _fits(value, hints.get(key, Any)):
+                raise UsageError(
+                    f"{self.kind} '{part.name}': {key} must be {_named(hints[key])}, got {_shown(value)}"
+                )
         return factory(*bound.args, **bound.kwargs)
 
     def _argument(self, value: Any) -> Any:
@@ -183,3 +195,36 @@ class Registry(Generic[T]):
             if not value.args and not value.kwargs:
                 return value.name
         return value
+
+
+WORDS = {float: "a number", int: "a whole number", str: "a word", bool: "true or false", Range: "a range a->b or a schedule"}
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether an argument is of an annotated kind; a part that is not built yet stands for a schedule."""
+    for option in _options(hint):
+        kind = typing.get_origin(option) or option
+        if kind is Any or (kind is Range and isinstance(value, Part)):
+            return True
+        if isinstance(value, bool) or value is None:
+            if kind is type(value):
+                return True
+        elif kind is float and isinstance(value, int):
+            return True
+        elif isinstance(kind, type) and isinstance(value, kind):
+            return True
+    return False
+
+
+def _named(hint: Any) -> str:
+    words = [WORDS.get(option, "none" if option is type(None) else "a list") for option in _options(hint)]
+    return " or ".join(dict.fromkeys(words))
+
+
+def _shown(value: Any) -> str:
+    text = f"{value.name}(...)" if isinstance(value, Part) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

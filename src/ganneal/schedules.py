@@ -5,8 +5,7 @@ Text forms: `0.5`, `linear(-0.8->0, hold=0.2)`, `geometric(0.1->1)`, `cosine(0->
 Pure Python: the command line checks schedules without importing torch.
 
 The monotone and oscillating forms are those of the code published with Tao et al. (2019), section 6 of our
-specification:
-l(t) = B (1 - t/0.8) until it reaches 0, and nodes (-1)^k B (1 - k/segments) joined by straight lines.
+specification: l(t) = B (1 - t/0.8) until it reaches 0, and nodes (-1)^k B (1 - k/segments) joined by straight lines.
 """
 
 import bisect
@@ -68,8 +67,13 @@ class Ramp:
     def __post_init__(self) -> None:
         if not 0 <= self.hold < 1:
             raise UsageError(f"{self.shape}: hold must be in [0, 1), got {self.hold}")
-        if self.shape == "geometric" and not self.start * self.end > 0:
+        if not math.isfinite(self.end - self.start):
+            raise UsageError(f"{self.shape}: its ends are too far apart, got {self.start:g}->{self.end:g}")
+        if self.shape == "geometric" and not (min(self.start, self.end) > 0 or max(self.start, self.end) < 0):
             raise UsageError(f"geometric: both ends must be non-zero and of one sign, got {self.start}->{self.end}")
+
+    def _log_ratio(self) -> float:
+        return math.log(abs(self.end)) - math.log(abs(self.start))
 
     def _u(self, t: float) -> float:
         return min(1.0, t / (1 - self.hold))
@@ -79,7 +83,7 @@ class Ramp:
         if u == 1.0:
             return self.end
         if self.shape == "geometric":
-            return self.start * (self.end / self.start) ** u
+            return self.start * math.exp(u * self._log_ratio())
         if self.shape == "cosine":
             u = (1 - math.cos(math.pi * u)) / 2
         return self.start + (self.end - self.start) * u
@@ -90,7 +94,7 @@ class Ramp:
             return 0.0
         scale = 1 / (1 - self.hold)
         if self.shape == "geometric":
-            return self(t) * math.log(self.end / self.start) * scale
+            return self(t) * self._log_ratio() * scale
         if self.shape == "cosine":
             return (self.end - self.start) * math.pi / 2 * math.sin(math.pi * u) * scale
         return (self.end - self.start) * scale
@@ -112,7 +116,8 @@ class Piecewise:
 
     def __call__(self, t: float) -> float:
         k = self._segment(t)
-        return self.values[k] + self.rate(t) * (t - self.positions[k])
+        a, b = self.positions[k], self.positions[k + 1]
+        return self.values[k] + (self.values[k + 1] - self.values[k]) * ((t - a) / (b - a))
 
     def rate(self, t: float) -> float:
         k = self._segment(t)
@@ -166,8 +171,8 @@ def nma(bound: float, until: float = 0.8) -> Piecewise:
 def oscillating(bound: float, segments: int = 15) -> Piecewise:
     """Oscillating annealing (Tao et al. 2019, code): nodes (-1)^k bound (1 - k/segments) at t = k/segments."""
     bound = _real("oscillating", bound)
-    if not isinstance(segments, int) or segments < 1:
-        raise UsageError(f"oscillating: segments must be a whole number of at least 1, got {segments}")
+    if not isinstance(segments, int) or not 1 <= segments <= 10_000:
+        raise UsageError(f"oscillating: segments must be a whole number from 1 to 10000, got {segments}")
     grid = [k / segments for k in range(segments + 1)]
     return Piecewise(tuple(grid), tuple((-1) ** k * bound * (1 - t) for k, t in enumerate(grid)))
 

@@ -13,7 +13,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 PRELUDE = """
-import json, sys
+import json
+from pathlib import Path
 import torch
 from torch._dynamo.utils import counters
 from ganneal.data import open_source
@@ -43,10 +44,24 @@ def compared(**options):
     fast.advance(20)
     torch._dynamo.config.error_on_recompile = False
     return {"worst": worst, "graphs": graphs}
+
+def resumed(folder, **options):
+    whole, first, second = (trainer(compile="on", **options) for _ in range(3))
+    whole.advance(30), first.advance(13)
+    second.restore(*checkpoint.read(checkpoint.write(Path(folder), 13, *first.snapshot())))
+    second.advance(17)
+    return difference(whole, second)
 """
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiler's results, kept from one process to the next."""
+    return tmp_path_factory.mktemp("inductor")
+
+
 def result(code: str, cache: Path) -> Any:
+    """The value of an expression, computed in a new process."""
     done = subprocess.run(
         [sys.executable, "-c", f"{PRELUDE}\nprint(json.dumps({code}))"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": str(cache)},
@@ -70,35 +85,17 @@ def result(code: str, cache: Path) -> Any:
     ],
     ids=["single", "lazy penalty", "population", "population in two sizes of blocks", "annealed"],
 )
-def test_a_compiled_step_is_the_step_and_is_compiled_once(options: str, graphs: int, tmp_path: Path) -> None:
-    found = result(f"compared({options})", tmp_path)
+def test_a_compiled_step_is_the_step_and_is_compiled_once(options: str, graphs: int, cache: Path) -> None:
+    found = result(f"compared({options})", cache)
     assert found["worst"] < 1e-4
     assert found["graphs"] == graphs
 
 
-def test_a_training_never_gets_the_step_of_another_one(tmp_path: Path) -> None:
-    found = result("[compared(), compared(objective='jsd'), compared(latent=3), compared(batch=8)]", tmp_path)
+def test_a_training_never_gets_the_step_of_another_one(cache: Path) -> None:
+    found = result("[compared(), compared(objective='jsd'), compared(latent=3), compared(batch=8)]", cache)
     assert [case["graphs"] for case in found] == [1, 1, 1, 1]
     assert max(case["worst"] for case in found) < 1e-4
 
 
-def test_a_compiled_training_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    code = f"""
-def resumed(**options):
-    whole, first, second = (trainer(compile="on", **options) for _ in range(3))
-    whole.advance(30), first.advance(13)
-    path = checkpoint.write(__import__("pathlib").Path({str(tmp_path)!r}), 13, *first.snapshot())
-    second.restore(*checkpoint.read(path))
-    second.advance(17)
-    return difference(whole, second)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{PRELUDE}\n{code}\nprint(json.dumps([resumed(), resumed(population=3)]))"],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [0.0, 0.0]
+def test_a_compiled_training_resumes_to_the_same_bits(cache: Path, tmp_path: Path) -> None:
+    assert result(f"[resumed({str(tmp_path)!r}), resumed({str(tmp_path)!r}, population=3)]", cache) == [0, 0]

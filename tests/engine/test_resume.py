@@ -1,12 +1,10 @@
 """A training that was interrupted and resumed has the same bits as one that was not."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-import ganneal as gn
 from ganneal.engine.config import recipes
 
 RNG = np.random.default_rng(0)
@@ -14,7 +12,16 @@ PICTURES = {size: RNG.integers(0, 256, (24, size, size, 3), dtype=np.uint8) for 
 ROWS = RNG.normal(size=(60, 3))
 
 TOY: dict[str, Any] = {"source": "ring8", "batch": 16, "steps": 40, "log_every": 16, "at": 20}
-LGAN = {"source": PICTURES[32], "batch": 4, "steps": 2, "log_every": 1, "at": 1, "checkpoint_every": 1000, "sample_every": 1000, "score": "dae(sigma=1, network=published, depth=2)"}
+LGAN = {
+    "source": PICTURES[32],
+    "batch": 4,
+    "steps": 2,
+    "log_every": 1,
+    "at": 1,
+    "checkpoint_every": 1000,
+    "sample_every": 1000,
+    "score": "dae(sigma=1, network=published, depth=2)",
+}
 SMALL: dict[str, dict[str, Any]] = {
     "annealed": {**TOY, "score_warmup": 160},
     "annealed-entropy": TOY,
@@ -71,5 +78,7 @@ def test_every_recipe_resumes_to_the_same_bits(
 
 
 @pytest.mark.parametrize("case", OTHER)
-def test_every_kind_of_state_resumes_to_the_same_bits(case: str, train: Any, interrupted: Any, assert_same_bits: Any) -> None:
+def test_every_kind_of_state_resumes_to_the_same_bits(
+    case: str, train: Any, interrupted: Any, assert_same_bits: Any
+) -> None:
     check(train, interrupted, assert_same_bits, {**TOY, **OTHER[case]})

@@ -15,7 +15,7 @@ from ganneal.gan import GAN
 from ganneal.nets import BatchNorm, build
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import PENALTIES, InputGradientPenalty, clip, spectral
-from ganneal.schedules import Constant
+from ganneal.schedules import Constant, schedule
 
 # ---- values on a quadratic critic, whose gradient w + (A + A')x/2 has known moments
 
@@ -486,3 +486,27 @@ def test_game_projects_the_critic_only() -> None:
         params = {n: p + 1 for n, p in own(made.nets[player]).items()}
         made.project(player, params, {})
         assert all((p <= 0.01).all() for p in params.values()) == (player == "critic")
+
+
+def test_the_table_of_coefficients() -> None:
+    """Every schedule at every step and for every member, learning rates scaled by the guard, and the averaging
+    weight that warms up."""
+    schedules = {"lr.critic": schedule("linear(0.4->0)"), "beta": schedule("each(1, linear(0->2))")}
+    steps, progress = [0, 5, 1000], [0.0, 0.5, 1.0]
+    table = Coefficients(schedules, (PENALTIES.build("r1(gamma=each(1, 3), every=5)"),), 0.99, 2)
+    rows = table.table(steps, progress, [1.0, 0.5], torch.zeros((), dtype=F64))
+    assert [row["lr.critic"].tolist() for row in rows] == [[0.4, 0.2], [0.2, 0.1], [0.0, 0.0]]
+    assert [row["beta"].tolist() for row in rows] == [[1, 0], [1, 1], [1, 2]]
+    assert [row["average"][0].item() for row in rows] == [0.1, 0.4, 0.99]
+    assert all(row["r1"].tolist() == [5, 15] for row in rows)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="SpectralNorm starts at u = ones: where W'1 = 0 it divides by 0, and stays there"
+)
+def test_spectral_norm_of_a_matrix_whose_columns_sum_to_zero() -> None:
+    """The power iteration must find a singular vector that is orthogonal to its start."""
+    net = nn.Sequential(nn.Linear(2, 2, bias=False).double(), nn.Linear(2, 1, bias=False).double())
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+    assert spectral().wrap(net)(torch.ones(1, 2, dtype=F64)).isfinite().all()

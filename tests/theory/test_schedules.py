@@ -100,6 +100,12 @@ def test_knots_contain_the_extremes(text: str) -> None:
     assert max(steps) <= max(at_knots) + slack
 
 
+def test_knots_are_where_the_slope_jumps() -> None:
+    """The end of a ramp is a knot, although the hold after it reaches no new value."""
+    assert schedule("linear(0->1, hold=0.25)").knots == (0.0, 0.75, 1.0)
+    assert schedule("pma(1)").knots == (0.0, 0.8, 1.0)
+
+
 # ---- the published paths (section 6)
 
 

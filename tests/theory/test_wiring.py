@@ -494,3 +494,11 @@ def test_noise_posterior_in_the_game(d: int) -> None:
         z, e = torch.randn(2, rows, d, dtype=F64, generator=generator)
         pushes.append(pull(game, {"z": z, "z.noise": e}, lambda_entropy=1.0, noise=sigma))
     assert math.isclose(sum(pushes) / 4, d / (1 + sigma**2), rel_tol=0.15)
+
+
+def test_clipped_scores() -> None:
+    """Exact where |S| <= most, of length `most` beyond and in the same direction, per example; no trouble at S = 0."""
+    s = torch.tensor([[[0.3, 0.4]], [[3.0, 4.0]], [[0.0, 0.0]]], dtype=F64)
+    truth = torch.tensor([[[0.3, 0.4]], [[1.2, 1.6]], [[0.0, 0.0]]], dtype=F64)
+    torch.testing.assert_close(annealing.clip_norm(s, 2.0), truth, rtol=1e-14, atol=0)
+    assert torch.func.grad(lambda v: annealing.clip_norm(v, 2.0).sum())(s).isfinite().all()

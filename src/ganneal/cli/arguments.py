@@ -1,6 +1,5 @@
 """Command lines generated from typed models. The parser only tells words apart; what is wrong with a value is the
-model's to say, so that
-a flag, a YAML file and Python get the same one-line errors."""
+model's to say, so that a flag, a YAML file and Python get the same one-line errors."""
 
 import contextlib
 import io

@@ -1,5 +1,6 @@
 """What a person sees while a training runs, and at its end."""
 
+import os
 import signal
 import time
 from types import TracebackType
@@ -19,7 +20,8 @@ class Progress:
     """A bar with rate, time left, losses and beta; plain lines now and then where nobody watches a terminal."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True, markup=False)
+        speaks = os.environ.get("RANK", "0") == "0"  # one process speaks for all
+        self.console = Console(highlight=False, soft_wrap=True, markup=False, quiet=not speaks)
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -45,8 +47,7 @@ class Progress:
         self.bar.stop()
 
     def started(self, trainer: Trainer) -> None:
-        """Say what will happen; one process speaks for all."""
-        self.console.quiet = not trainer.processes.first
+        """Say what will happen."""
         config = trainer.config
         members = f", population of {config.population}" if config.population > 1 else ""
         self.console.print(
@@ -85,10 +86,9 @@ def _short(value: Any) -> str:
     return f"{min(value):.3f}..{max(value):.3f}"
 
 
-def conclude(run: Run) -> None:
+def conclude(watcher: Progress, run: Run) -> None:
     """The verdict, and where to look."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    found = run.verdict
+    console, found = watcher.console, run.verdict
     if found is None:
         return
     console.print(f"verdict: {found['sentence']}")

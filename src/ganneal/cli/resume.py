@@ -24,12 +24,13 @@ def main(args: list[str]) -> int:
 
     watcher = Progress()
     run = Run(request.run)
-    if run.finished:
-        watcher.noted(f"{run.folder}: finished already, at {run.config.examples:,} examples; nothing to do")
+    finished = run.finished
     try:
         with watcher:
             run.resume(watcher)
     except Interrupted as stop:
         return stopped(watcher, stop)
-    conclude(run)
+    if finished:
+        watcher.noted(f"{run.folder}: finished already, at {run.config.examples:,} examples; nothing to do")
+    conclude(watcher, run)
     return 0

@@ -26,5 +26,5 @@ def main(args: list[str]) -> int:
             run = train(source, watcher=watcher, **given)
     except Interrupted as stop:
         return stopped(watcher, stop)
-    conclude(run)
+    conclude(watcher, run)
     return 0

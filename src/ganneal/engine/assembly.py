@@ -1,8 +1,8 @@
 """From a configuration and a source to a game, its optimizers and its schedules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from ganneal.data import Source
 from ganneal.engine.batches import mix
 from ganneal.engine.coefficients import Coefficients
-from ganneal.engine.config import Config
-from ganneal.errors import UsageError, nearest
+from ganneal.engine.config import Config, check_members
+from ganneal.errors import UsageError
 from ganneal.game import Tensors
 from ganneal.gan import GAN
+from ganneal.nets import Architecture
 from ganneal.nets import build as build_network
 from ganneal.objectives import OBJECTIVES, Objective
 from ganneal.penalties import PENALTIES, InputGradientPenalty
@@ -21,6 +22,8 @@ from ganneal.schedules import Schedule, schedule
 from ganneal.scores import SCORES, ScoreEstimator
 from ganneal.solvers import OPTIMIZERS, SOLVERS, Optimizer, Solver
 from ganneal.temperature import members
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,17 @@ class Assembly:
 
 def assemble(config: Config, source: Source) -> Assembly:
     """Build all parts. Raises `UsageError` for unknown names, bad arguments and parts that do not fit together."""
-    objective = OBJECTIVES.build(config.objective)
-    penalties = tuple(PENALTIES.build(text) for text in config.penalty)
+    objective = _part("objective", OBJECTIVES.build, config.objective)
+    penalties = tuple(_part("penalty", PENALTIES.build, text) for text in config.penalty)
+    for penalty in penalties:
+        if isinstance(penalty, InputGradientPenalty):
+            check_members(f"penalty: weight of {penalty.name}", penalty.weight, config.population)
     if len({p.name for p in penalties}) != len(penalties):
         raise UsageError(f"penalty: each kind at most once, got {', '.join(config.penalty)}")
     likelihood, entropy = config.lambdas()
     estimators = {
-        "data_score": _estimator(config.score, source) if _moves(likelihood) else None,
-        "model_score": _estimator(config.model_score, None) if _moves(entropy) else None,
+        "data_score": _estimator("score", config.score, source) if _moves(likelihood) else None,
+        "model_score": _estimator("model_score", config.model_score, None) if _moves(entropy) else None,
     }
     game = build_game(config, source, objective, penalties, estimators)
     schedules: dict[str, Schedule] = {
@@ -54,10 +60,10 @@ def assemble(config: Config, source: Source) -> Assembly:
     rates = {"critic": config.lr_critic, "generator": config.lr_generator}
     schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
     stacked = config.population if config.population > 1 else None
-    optimizer = OPTIMIZERS.build(config.optimizer)
+    optimizer = _part("optimizer", OPTIMIZERS.build, config.optimizer)
     return Assembly(
         game=game,
-        solver=SOLVERS.build(config.solver),
+        solver=_part("solver", SOLVERS.build, config.solver),
         optimizers={p: optimizer for p in game.players},
         coefficients=Coefficients(schedules, penalties, config.ema, stacked),
         cautions=tuple(_cautions(config, game, estimators)),
@@ -72,7 +78,7 @@ def build_game(
     estimators: dict[str, ScoreEstimator | None],
 ) -> GAN:
     """The game with fresh networks, whose initial values come from torch's global generator."""
-    network = build_network(config.network)
+    network = network_of(config)
     critic = network.critic(source.shape)
     with torch.no_grad():
         features = critic(torch.zeros(2, *source.shape), features=True)[1].shape[1]
@@ -153,17 +159,32 @@ def work(config: Config, game: GAN) -> float:
     return 12.0 * matrices * config.batch * config.population
 
 
-def _estimator(text: str, source: Source | None) -> ScoreEstimator:
-    if text == "exact":
+def network_of(config: Config) -> Architecture:
+    """The networks of generator and critic."""
+    return _part("network", build_network, config.network)
+
+
+def _part(key: str, build: Callable[[str], T], text: str) -> T:
+    """The part that a key names; what is wrong with it is said with that key."""
+    try:
+        return build(text)
+    except UsageError as error:
+        raise UsageError(f"{key}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{key}: cannot make {text}: {error}") from None
+
+
+def _estimator(key: str, text: str, source: Source | None) -> ScoreEstimator:
+    if text.partition("(")[0] == "exact":
+        if text not in ("exact", "exact()"):
+            raise UsageError(f"{key}: exact takes no arguments, got {text}")
         if source is None or source.score is None:
             what = (
                 "the model's score is not known" if source is None else f"the density of '{source.name}' is not known"
             )
-            raise UsageError(f"score: exact is not available, {what}; use dsm")
+            raise UsageError(f"{key}: exact is not available, {what}; use dsm")
         return SCORES["exact"](source.score)
-    if text.split("(")[0] not in SCORES.entries:
-        raise UsageError(f"unknown score '{text}': {nearest(text, SCORES.entries)}")
-    return SCORES.build(text)
+    return _part(key, SCORES.build, text)
 
 
 def _moves(lambdas: Any) -> bool:

@@ -1,10 +1,8 @@
 """Batches for the coming step: data and noise for every player, from one explicit generator per member.
 
 The order of data is a function of (seed, number of examples drawn) alone, and noise comes from generators whose state
-is a tensor, so a
-checkpoint needs one integer and those tensors to continue bit by bit. Member k of a population draws exactly what a
-single run with its
-seed would draw.
+is a tensor, so a checkpoint needs one integer and those tensors to continue bit by bit. Member k of a population draws
+exactly what a single run with its seed would draw.
 """
 
 import math

@@ -90,6 +90,14 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise RunError(f"{path}: not a readable checkpoint ({error}); delete it to go on from the one before") from None
 
 
+def read_json(path: Path) -> Any:
+    """The contents of a JSON file. Raises `RunError` if it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: not readable ({error}); delete it, and `ganneal resume` the run") from None
+
+
 def sweep(folder: Path) -> None:
     """Delete temporary files below a run folder, which a killed process left."""
     for path in folder.rglob(".*.tmp"):

@@ -1,8 +1,8 @@
 """Where and how a training computes: device, numbers, threads, compilation. All choices depend on the configuration
-alone, never on a
-stopwatch, so that the same seed gives the same bits."""
+alone, never on a stopwatch, so that the same seed gives the same bits."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
@@ -16,8 +16,7 @@ THREAD_WORK = 4e8
 """Multiply-adds of a step below which a second thread costs more than it brings (measured: benchmarks/steps.py)."""
 COMPILE_STEPS = {"cpu": 60_000, "cuda": 5_000}
 """Steps above which compiling small dense networks pays for itself twice over. A cold compilation takes 10-50 s and
-saves about half of a
-1-3 ms step (benchmarks/steps.py); convolutions gain too little on a CPU."""
+saves about half of a 1-3 ms step (benchmarks/steps.py); convolutions gain too little on a CPU."""
 
 
 def device_of(config: Config) -> torch.device:
@@ -47,13 +46,12 @@ def should_compile(config: Config, dense: bool, device: torch.device) -> bool:
     return (dense or device.type == "cuda") and config.steps >= COMPILE_STEPS[device.type]
 
 
-def compiled(method: MethodType, device: torch.device) -> Any:
+def compiled(method: Callable[..., Any], device: torch.device) -> Any:
     """The method, compiled whole. The compiler's cache lives across runs, in the user's cache folder unless set
     otherwise.
 
     The trainer always passes tensors of the same shapes, so of the guards that would check this at every step only
-    those on names are
-    kept: which coefficients are present tells lazy steps from others.
+    those on names are kept: which coefficients are present tells lazy steps from others.
     """
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -69,9 +67,10 @@ def compiled(method: MethodType, device: torch.device) -> Any:
     return torch.compile(_with_own_code(method), fullgraph=True, dynamic=False, options=options)
 
 
-def _with_own_code(method: MethodType) -> MethodType:
+def _with_own_code(method: Callable[..., Any]) -> MethodType:
     """The method of this one object. The compiler keeps its results by code object, and without most guards it would
     hand this training the step of another one that has other losses and the same names."""
+    assert isinstance(method, MethodType)
     function = method.__func__
     assert isinstance(function, FunctionType)
     own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)

@@ -1,6 +1,5 @@
 """The guard: notices non-finite values, collapse and saturation, goes back to the last good state with half the
-learning rate, and gives
-up after three times. It judges every member of a population by itself."""
+learning rate, and gives up after three times. It judges every member of a population by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,8 +50,7 @@ class Guard:
         """Members in trouble, with the problem and the value that shows it.
 
         finite [N] whether all losses and parameters are finite; spread [N] of samples relative to data (nan where the
-        data have none);
-        gap [N] of the critic's logits, or None for objectives without logits.
+        data have none); gap [N] of the critic's logits, or None for objectives without logits.
         """
         signs = {
             "non-finite values": (~finite, spread, 1),
@@ -81,7 +79,11 @@ class Guard:
             self.lr_scale[member] = 0.0
             return f"gave up after {MAX_ROLLBACKS} rollbacks"
         self.lr_scale[member] /= 2
-        return "rolled back to the last checkpoint, learning rates halved"
+        return "rolled back to the last good checkpoint, learning rates halved"
+
+    def trusted(self) -> list[int]:
+        """Members in which no trouble is suspected at present."""
+        return [k for k in range(self.size) if not any(counts[k] for counts in self.strikes.values())]
 
     @property
     def lost(self) -> bool:
@@ -89,7 +91,7 @@ class Guard:
         return not any(self.lr_scale)
 
 
-def restore_member(state: State, good: State, member: int, stacked: bool) -> None:
+def copy_member(state: State, good: State, member: int, stacked: bool) -> None:
     """Copy everything of one member from a good state, in place."""
 
     def copy(into: dict[str, Any], source: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ganneal.errors import UsageError
 
 EXPECTED = {
-    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "finite": "a finite number",
-    "tuple": "a list", "missing": "a value", "path": "a path",
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text",
+    "finite": "a finite number", "tuple": "a list", "missing": "a value", "path": "a path",
 }  # fmt: skip
 BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 

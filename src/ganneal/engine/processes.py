@@ -1,6 +1,6 @@
 """Several processes or machines, under PyTorch's own engine (`torchrun`): every process computes the gradient of its
-part of the batch,
-and gradients are averaged on plain tensors, so that double backward and compilation keep working."""
+part of the batch, and gradients are averaged on plain tensors, so that double backward and compilation keep
+working."""
 
 import os
 from typing import Any

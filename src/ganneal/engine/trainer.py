@@ -11,14 +11,13 @@ from torch import Tensor
 
 from ganneal.data import Source
 from ganneal.engine import devices
-from ganneal.engine.assembly import Assembly, assemble, initialise, place, work
+from ganneal.engine.assembly import Assembly, assemble, initialise, network_of, place, work
 from ganneal.engine.batches import Batches, mix
 from ganneal.engine.config import Config
-from ganneal.engine.guard import Guard, all_finite, restore_member
+from ganneal.engine.guard import Guard, all_finite, copy_member
 from ganneal.engine.processes import Processes
 from ganneal.game import bind
 from ganneal.nets import BatchNorm, MLPArchitecture
-from ganneal.nets import build as build_network
 from ganneal.solvers import Play, State
 
 PROBE = 128
@@ -87,7 +86,7 @@ class Trainer:
         self.step = 0
         self.warmup = math.ceil(config.score_warmup / config.batch) if "data_score" in game.players else 0
         self.compiled = (
-            devices.should_compile(config, isinstance(build_network(config.network), MLPArchitecture), self.device)
+            devices.should_compile(config, isinstance(network_of(config), MLPArchitecture), self.device)
             and self.processes.count == 1
         )
         self._advance = devices.compiled(self._one, self.device) if self.compiled else self._one
@@ -127,8 +126,7 @@ class Trainer:
 
     def _play(self, batches: tuple[dict[str, Tensor], ...], row: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of every member. A large population is played in blocks whose activations stay in the processor's
-        cache; a block's
-        state is a view, moved in place."""
+        cache; a block's state is a view, moved in place."""
         if len(self.blocks) == 1:
             return self._advance(self.state, batches, row)
         found = []
@@ -155,11 +153,11 @@ class Trainer:
             finite.cpu(), spread.cpu(), None if gap is None else gap.cpu()
         ).items():
             action = self.guard.roll_back(member)
-            restore_member(self.state, self.good, member, self.stacked)
+            copy_member(self.state, self.good, member, self.stacked)
             found.append(Trouble(member, problem, value, action, self.guard.lr_scale[member]))
         for member in (~finite).nonzero().flatten().tolist():
             if self.guard.lr_scale[member] == 0:  # it stands still, but 0 times an infinite gradient is not a number
-                restore_member(self.state, self.good, member, self.stacked)
+                copy_member(self.state, self.good, member, self.stacked)
         return found
 
     def finite(self) -> bool:
@@ -184,8 +182,13 @@ class Trainer:
         return relative, gap.reshape(-1) if self.assembly.game.objective.optimum == "log_ratio" else None
 
     def mark_good(self) -> None:
-        """Remember the present state as the one to go back to."""
-        self.good = self.state.clone()
+        """Remember the present state as the one to go back to, of every member in which no trouble is suspected."""
+        trusted = self.guard.trusted()
+        if len(trusted) == self.config.population:
+            self.good = self.state.clone()
+        else:
+            for member in trusted:
+                copy_member(self.good, self.state, member, self.stacked)
 
     def _latents(self, n: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -244,4 +247,4 @@ class Trainer:
             self.state.slots.setdefault(player, {})
         self.guard = Guard(self.config.population, **meta["guard"])
         self.step = meta["step"]
-        self.mark_good()
+        self.good = self.state.clone()

@@ -148,7 +148,7 @@ class Recorder:
         back to."""
         best = self.folder / "checkpoints" / "best.json"
         if resumed and best.exists():
-            value = json.loads(best.read_text())
+            value = checkpoint.read_json(best)
             self.best = (value["distance"], value["file"])
         self.sampled = self.trainer.examples // self.sample_period if resumed else -1
         self.log.write(

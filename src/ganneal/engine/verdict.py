@@ -19,8 +19,7 @@ MOST = 1000
 
 def parts(source: Source) -> tuple[Tensor, Tensor]:
     """(selection, verdict): the best checkpoint is selected on one third of the held-out data and judged on the rest,
-    so that the verdict
-    stays honest."""
+    so that the verdict stays honest."""
     held = source.heldout(MOST * 3 // 2)
     cut = max(1, len(held) // 3)
     return (held[:cut], held[cut:]) if len(held) >= 6 else (held, held)
@@ -35,9 +34,8 @@ def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, 
     """All that `verdict.json` holds, for the samples of every member.
 
     Each member is tested against the same held-out data; with several members the level is divided among them (Holm's
-    first step is
-    reported by `rejected`), so that the sentence is right for all of them together. The reference is the same test on
-    training data.
+    first step is reported by `rejected`), so that the sentence is right for all of them together. The reference is the
+    same test on training data.
     """
     _, held = parts(source)
     n = len(held)

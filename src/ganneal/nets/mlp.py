@@ -27,7 +27,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def activation_function(name: str) -> Callable[[Tensor], Tensor]:
     """The elementwise function of that name (leaky_relu has slope 0.2). Raises UsageError for an unknown name."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise UsageError(f"unknown activation '{name}': {nearest(str(name), ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
@@ -36,8 +36,8 @@ THIN = 4
 
 
 class Linear(nn.Linear):
-    """x [..., in] -> [..., out]. With few inputs or outputs the compiler gets products and a sum, which it fuses with what is
-    around them, in place of a matrix product too thin to be worth a call (4 % of a compiled ring step)."""
+    """x [..., in] -> [..., out]. With few inputs or outputs the compiler gets products and a sum, which it fuses with
+    what is around them, in place of a matrix product too thin to be worth a call."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.compiler.is_compiling() or min(self.in_features, self.out_features) > THIN:

@@ -1,9 +1,8 @@
 """Objectives whose optimal critic is the log-ratio y* = log mu/rho: one critic loss, several generator losses.
 
 The critic's logistic loss E_mu softplus(-y) + E_rho softplus(y) has y* as its minimiser (Goodfellow et al. 2014, Prop.
-1, in logits).
-A generator loss E_rho h(y) moves the generator along h'(y*) grad y*, so the choice of h is the choice of divergence.
-All cost one critic pass; `softplus` and logits throughout, never log(sigmoid).
+1, in logits). A generator loss E_rho h(y) moves the generator along h'(y*) grad y*, so the choice of h is the choice
+of divergence. All cost one critic pass; `softplus` and logits throughout, never log(sigmoid).
 """
 
 from torch import Tensor
@@ -38,8 +37,8 @@ def nwj() -> Objective:
     """Reverse KL by the Nguyen-Wainwright-Jordan bound: KL(rho||mu) = 1 + sup_y { E_rho[-y] - E_mu[exp(-y)] }.
 
     The same optimal critic as `rkl`, unbounded weights exp(-y) on data: noisier gradients, and the negative critic
-    loss plus 1 is
-    an estimate of KL(rho||mu) from below. (Nguyen, Wainwright, Jordan 2010; D = -exp(-y) in Tao et al. 2019.)
+    loss plus 1 is an estimate of KL(rho||mu) from below. (Nguyen, Wainwright, Jordan 2010; D = -exp(-y) in Tao et al.
+    2019.)
     """
     return Objective(
         "nwj",

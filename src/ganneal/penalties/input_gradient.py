@@ -1,9 +1,9 @@
 """Penalties on the critic's input gradient: E_m f(|grad_x y|^2) at points drawn from a measure m.
 
 One forward pass with `ganneal.game.input_gradient` gives values and gradients, so a penalty at data or model points
-shares the
-critic's own pass. Cost: one backward pass through the critic and its derivative, about twice a plain critic step; with
-`every=k` the penalty is applied on each k-th step with k times the weight (Karras et al. 2020, "lazy regularisation").
+shares the critic's own pass. Cost: one backward pass through the critic and its derivative, about twice a plain critic
+step; with `every=k` the penalty is applied on each k-th step with k times the weight (Karras et al. 2020, "lazy
+regularisation").
 """
 
 from collections.abc import Mapping
@@ -73,8 +73,7 @@ def _penalty(name: str, measures: tuple[str, ...], weight: Any, every: Any, **mo
 
 def r1(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
     """R1: (gamma/2) E_mu |grad y|^2 (Mescheder et al. 2018, eq. 9; Roth et al. 2017). Damps the rotation of the game
-    around its
-    equilibrium and makes it locally convergent; costs a double backward on the data batch."""
+    around its equilibrium and makes it locally convergent; costs a double backward on the data batch."""
     return _penalty("r1", ("data",), gamma, every)
 
 
@@ -85,8 +84,7 @@ def r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
 
 def r1r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
     """R1 + R2 with one weight: (gamma/2) (E_mu + E_rho) |grad y|^2. The penalty to use with reverse KL, whose critic
-    must follow
-    log mu/rho in the tails of both laws. Shares the critic's own forward pass completely."""
+    must follow log mu/rho in the tails of both laws. Shares the critic's own forward pass completely."""
     return _penalty("r1r2", ("data", "model"), gamma, every)
 
 
@@ -96,10 +94,10 @@ def gp(weight: float | Range = 10.0, every: int = 1) -> InputGradientPenalty:
     return _penalty("gp", ("interpolate",), weight, every, norm=1.0)
 
 
-def sgp(rho: float | Range = 1.0, measure: str = "midpoint", anchor: Any = 0.0, every: int = 1) -> InputGradientPenalty:
+def sgp(rho: float | Range = 1.0, measure: str = "midpoint", anchor: float | list = 0.0, every: int = 1) -> InputGradientPenalty:
     """Simple gradient penalty of the mu-WGAN: (rho/2) E_m |grad y|^2 with m one of data, model, interpolate, midpoint,
-    anchor
-    (Kim, Park, Hwang 2018, Definition 4). Note rho = 2 LAMBDA of WGAN-GP code. Locally stable for every listed measure.
+    anchor (Kim, Park, Hwang 2018, Definition 4). Note rho = 2 LAMBDA of WGAN-GP code. Locally stable for every listed
+    measure.
 
     Raises `UsageError` for an unknown measure.
     """

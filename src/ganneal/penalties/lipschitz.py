@@ -23,8 +23,8 @@ class SpectralNorm(nn.Module):
     8-9).
 
     Convolution weights are taken as matrices [out, in*kh*kw], as published. The vectors u and v are buffers: constants
-    of the loss,
-    moved by one power iteration after each step of the critic (`iterate`), so that the loss stays a pure function.
+    of the loss, moved by one power iteration after each step of the critic (`iterate`), so that the loss stays a pure
+    function.
     """
 
     def __init__(self, net: nn.Module, coefficient: float = 1.0):
@@ -104,8 +104,8 @@ class Clip:
 
 def spectral(coefficient: float = 1.0) -> Spectral:
     """Spectral normalisation (Miyato et al. 2018). It caps |grad y|: with a regulariser stronger than the cap the
-    tails are moved by
-    the regulariser alone, so prefer r1r2 when annealing. Costs two matrix-vector products a layer and step."""
+    tails are moved by the regulariser alone, so prefer r1r2 when annealing. Costs two matrix-vector products a layer
+    and step."""
     if not coefficient > 0:
         raise UsageError(f"spectral: coefficient must be positive, got {coefficient}")
     return Spectral(float(coefficient))
@@ -113,8 +113,7 @@ def spectral(coefficient: float = 1.0) -> Spectral:
 
 def clip(bound: float = 0.01) -> Clip:
     """Weight clipping after each critic step (Arjovsky et al. 2017, Algorithm 1). Normalisation layers are left alone:
-    clipping
-    their scales would switch the layer off."""
+    clipping their scales would switch the layer off."""
     if not bound > 0:
         raise UsageError(f"clip: bound must be positive, got {bound}")
     return Clip(float(bound))

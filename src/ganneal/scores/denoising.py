@@ -88,10 +88,10 @@ def dsm(sigmas: Any = SIGMAS, at: float | int | None = None, width: int | None =
     network   "mlp" on the flattened example (width 128), or "conv", a small U-net for images [C, H, W] (width 32)
     depth     hidden layers of the mlp, levels of the U-net
 
-    Data should be standardised: both networks start at the score of N(0, I). Raises UsageError for values out of range.
-    Cost: a forward pass a score; a forward and a backward pass a training step. It works in any dimension; the price is
-    a player that has to keep up with the law it follows.
-    Source: Vincent 2011; Song & Ermon 2019; noise prediction as in Ho, Jain & Abbeel 2020.
+    Data should be standardised: both networks start at the score of N(0, I). Raises UsageError for values out of
+    range. Cost: a forward pass a score; a forward and a backward pass a training step. It works in any dimension; the
+    price is a player that has to keep up with the law it follows. Source: Vincent 2011; Song & Ermon 2019; noise
+    prediction as in Ho, Jain & Abbeel 2020.
     """
     ends = (sigmas.start, sigmas.end) if isinstance(sigmas, Range) else sigmas
     if not isinstance(ends, Sequence) or isinstance(ends, str) or len(ends) != 2:

@@ -1,8 +1,7 @@
 """First-order steps on dictionaries of tensors, in place. Elementwise, so stacked populations need nothing special.
 
 Slots (the moments and the step count) are tensors in the state; powers of decay rates are computed from a count
-tensor, so that a
-compiled step is compiled once. The learning rate arrives as a tensor: 0-d, or [N] for a population.
+tensor, so that a compiled step is compiled once. The learning rate arrives as a tensor: 0-d, or [N] for a population.
 """
 
 from dataclasses import dataclass
@@ -42,8 +41,8 @@ def _subtract(params: list[Tensor], updates: list[Tensor], lr: Tensor) -> None:
 
 
 def _laid_out(gradient: Tensor, like: Tensor) -> Tensor:
-    """The gradient in the memory order of its parameter: the fused kernel pairs entries by address, and autograd returns
-    gradients of channels-last convolutions in other orders."""
+    """The gradient in the memory order of its parameter: the fused kernel pairs entries by address, and autograd
+    returns gradients of channels-last convolutions in other orders."""
     return gradient if gradient.stride() == like.stride() else torch.empty_like(like).copy_(gradient)
 
 
@@ -158,6 +157,12 @@ def _rate(name: str, value: float, low: float = 0.0) -> float:
     return float(value)
 
 
+def _positive(name: str, value: float) -> float:
+    if not value > 0:
+        raise UsageError(f"{name} must be above 0, got {value}")
+    return float(value)
+
+
 def sgd(momentum: float = 0.0) -> SGD:
     """Gradient descent with optional (also negative) momentum."""
     return SGD(_rate("sgd: momentum", momentum, -1.0))
@@ -165,12 +170,12 @@ def sgd(momentum: float = 0.0) -> SGD:
 
 def adam(beta1: float = 0.5, beta2: float = 0.9, eps: float = 1e-8) -> Adam:
     """Adam with the low momentum that suits games."""
-    return Adam(_rate("adam: beta1", beta1), _rate("adam: beta2", beta2), float(eps))
+    return Adam(_rate("adam: beta1", beta1), _rate("adam: beta2", beta2), _positive("adam: eps", eps))
 
 
 def rmsprop(alpha: float = 0.99, eps: float = 1e-8) -> RMSprop:
     """RMSprop without momentum."""
-    return RMSprop(_rate("rmsprop: alpha", alpha), float(eps))
+    return RMSprop(_rate("rmsprop: alpha", alpha), _positive("rmsprop: eps", eps))
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", {"adam": adam, "sgd": sgd, "rmsprop": rmsprop})
