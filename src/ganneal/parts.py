@@ -182,9 +182,7 @@ class Registry(Generic[T]):
         hints = typing.get_type_hints(factory)
         for key, value in bound.arguments.items():
             if parameters[key].kind is not inspect.Parameter.VAR_POSITIONAL and not _fits(value, hints.get(key, Any)):
-                raise UsageError(
-                    f"{self.kind} '{part.name}': {key} must be {_named(hints[key])}, got {_shown(value)}"
-                )
+                raise UsageError(f"{self.kind} '{part.name}': {key} must be {_named(hints[key])}, got {_shown(value)}")
         return factory(*bound.args, **bound.kwargs)
 
     def _argument(self, value: Any) -> Any:
@@ -197,7 +195,13 @@ class Registry(Generic[T]):
         return value
 
 
-WORDS = {float: "a number", int: "a whole number", str: "a word", bool: "true or false", Range: "a range a->b or a schedule"}
+WORDS = {
+    float: "a number",
+    int: "a whole number",
+    str: "a word",
+    bool: "true or false",
+    Range: "a range a->b or a schedule",
+}
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -213,9 +217,7 @@ def _fits(value: Any, hint: Any) -> bool:
         if isinstance(value, bool) or value is None:
             if kind is type(value):
                 return True
-        elif kind is float and isinstance(value, int):
-            return True
-        elif isinstance(kind, type) and isinstance(value, kind):
+        elif (kind is float and isinstance(value, int)) or (isinstance(kind, type) and isinstance(value, kind)):
             return True
     return False
 

@@ -49,7 +49,7 @@ REQUESTS = {
     "seeds no numbers": ("train ring8 --seeds 1 x", ["seeds: expected a whole number, got 'x'"]),
     "unknown source": ("train ring9", ["unknown source 'ring9'", "did you mean 'ring8'?"]),
     "no such file": ("train nowhere.csv", ["'nowhere.csv'", "no such file or folder"]),
-    "argument of a source": ("train ring8(radius=1)", ["has no argument 'radius'"]),
+    "argument of a source": ("train ring8(radios=1)", ["has no argument 'radios'", "'radius'"]),
     "unknown recipe": ("train ring8 --recipe digts", ["unknown recipe 'digts'", "did you mean 'digits'?"]),
     "unknown objective": ("train ring8 --objective rlk", ["objective: ", "'rlk'", "did you mean 'rkl'?"]),
     "unknown penalty": ("train ring8 --penalty r3", ["penalty: ", "'r3'", "r1r2"]),

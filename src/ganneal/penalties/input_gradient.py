@@ -94,7 +94,9 @@ def gp(weight: float | Range = 10.0, every: int = 1) -> InputGradientPenalty:
     return _penalty("gp", ("interpolate",), weight, every, norm=1.0)
 
 
-def sgp(rho: float | Range = 1.0, measure: str = "midpoint", anchor: float | list = 0.0, every: int = 1) -> InputGradientPenalty:
+def sgp(
+    rho: float | Range = 1.0, measure: str = "midpoint", anchor: float | list = 0.0, every: int = 1
+) -> InputGradientPenalty:
     """Simple gradient penalty of the mu-WGAN: (rho/2) E_m |grad y|^2 with m one of data, model, interpolate, midpoint,
     anchor (Kim, Park, Hwang 2018, Definition 4). Note rho = 2 LAMBDA of WGAN-GP code. Locally stable for every listed
     measure.
