@@ -10,7 +10,7 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 SETS := pyproject.toml constraints.txt
 
 # Packages whose shapes are checked while the tests run (jaxtyping's import hook with beartype).
-CHECKED := ganneal.annealing,ganneal.nets,ganneal.objectives,ganneal.penalties,ganneal.scores
+CHECKED := ganneal.annealing,ganneal.nets,ganneal.objectives,ganneal.scores
 PYTEST  := $(BIN)/python -m pytest --jaxtyping-packages=$(CHECKED),beartype.beartype
 
 .DEFAULT_GOAL := help
@@ -47,10 +47,10 @@ $(VENV)/.has-docs: $(SETS) | $(BIN)/python
 demo: $(VENV)/.has-core  ## train on handwritten digits, about a minute; prints the verdict and where the report is
 	@$(BIN)/ganneal train digits
 
-test: $(VENV)/.has-dev  ## the tests that take seconds, with shapes checked
+test: $(VENV)/.has-dev  ## the tests, without those marked slow; some minutes, with shapes checked
 	@$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.has-dev  ## all tests, also those that take minutes
+test-all: $(VENV)/.has-dev  ## all tests, the slow ones too
 	@$(PYTEST)
 
 lint: $(VENV)/.has-dev  ## ruff and mypy
@@ -75,8 +75,9 @@ wheel: | $(BIN)/python  ## build the wheel into dist/ and try it in an environme
 	@rm -rf build/wheel
 	@echo "wheel: $$(ls dist/ganneal-*.whl); it installs, shows its help, trains and reports"
 
-bench: $(VENV)/.has-dev  ## the benchmarks that take minutes; results in benchmarks/results/
-	@for b in annealing steps; do echo "benchmarks/$$b.py"; $(BIN)/python benchmarks/$$b.py || exit 1; done
+bench: $(VENV)/.has-dev  ## the benchmarks that need nothing but this clone (not quick); results in benchmarks/results/
+	$(BIN)/python benchmarks/annealing.py digits
+	$(BIN)/python benchmarks/steps.py
 
 clean:  ## remove what was built; keeps the environment and runs/
 	@rm -rf build dist docs/_build docs/reference/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

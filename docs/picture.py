@@ -35,7 +35,7 @@ def main(run: Path, out: Path) -> None:
         axis.set(xticks=[], yticks=[])
         for spine in axis.spines.values():
             spine.set_visible(False)
-    sentence = json.loads((run / "verdict.json").read_text())["sentence"].split(". ")[0]
+    sentence = json.loads((run / "verdict.json").read_text())["sentence"].split(". ")[0].rstrip(".")
     figure.text(0.5, 0.03, f"verdict: {sentence}.", ha="center", fontsize=10)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)

@@ -1,4 +1,6 @@
-"""Train on a table of your own, judge the result, and use it. Well under a minute on two CPU cores.
+"""Train on a table of your own, judge the result, and use it.
+
+Well under a minute on two CPU cores.
 
 python examples/own_data.py
 """

@@ -84,7 +84,8 @@ def _entries(lines: list[str]) -> list[str]:
     for line in lines:
         found = None if line.startswith("  ") else _ENTRY.fullmatch(line)
         if found:
-            entries.append((found["name"].rstrip(":"), found["text"]))
+            name, colon, rest = line.partition(": ")
+            entries.append((name, rest.strip()) if colon and name.isidentifier() else (found["name"], found["text"]))
         else:
             name, text = entries[-1]
             entries[-1] = (name, f"{text} {line.strip()}")

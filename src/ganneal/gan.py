@@ -11,7 +11,7 @@ from ganneal import annealing
 from ganneal.game import Draw, Nets, Tensors, input_gradient, sum_squares
 from ganneal.objectives import Objective
 from ganneal.penalties import InputGradientPenalty, Penalty
-from ganneal.scores import DenoisingAutoencoder, NoisePosterior, ScoreEstimator
+from ganneal.scores import DenoisingAutoencoder, ScoreEstimator
 
 SCORE_PLAYERS = ("data_score", "model_score")
 
@@ -78,18 +78,20 @@ class GAN:
         for penalty in self._gradient_penalties():
             critic |= penalty.draws()
         generator = dict(fake)
-        if self.objective.paired or (self.data_score is not None and self.data_score.reads_samples):
+        if self.objective.paired:
             generator |= real
+        if self.data_score is not None and self.data_score.reads_samples:
+            generator |= {"real": real["real"]} if self.data_score.smooths else real
         if self._published():
             assert self.data_score is not None
             generator |= self.data_score.draws(self._score_shape())
         found = {"critic": critic, "generator": generator}
-        if "data_score" in self.architectures:
-            assert self.data_score is not None
-            found["data_score"] = {**real, **self.data_score.draws(self._score_shape())}
-        if "model_score" in self.architectures:
-            assert self.model_score is not None
-            found["model_score"] = {**fake, **self.model_score.draws(self.shape)}
+        for player, source in (("data_score", real), ("model_score", fake)):
+            if player in self.architectures:
+                estimator = self._estimator(player)
+                shape = self._score_shape() if player == "data_score" else self.shape
+                plain = {name: draw for name, draw in source.items() if not name.endswith(".noise")}
+                found[player] = {**(plain if estimator.smooths else source), **estimator.draws(shape)}
         return found
 
     def loss(self, player: str, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
@@ -98,11 +100,12 @@ class GAN:
             return self._critic_loss(nets, batch, coefficients)
         if player == "generator":
             return self._generator_loss(nets, batch, coefficients)
+        estimator = self._estimator(player)
         if player == "data_score":
-            assert self.data_score is not None
-            return self.data_score.loss(nets[player], self._in_score_space(nets, batch["real"]), batch)
-        assert self.model_score is not None
-        return self.model_score.loss(nets[player], nets["generator"](self._latents(batch)), batch)
+            x = batch["real"] if estimator.smooths else self._noised(batch["real"], batch, "real", coefficients)
+            return estimator.loss(nets[player], self._in_score_space(nets, x), batch)
+        x = nets["generator"](self._latents(batch))
+        return estimator.loss(nets[player], x if estimator.smooths else self._noised(x, batch, "z", coefficients), batch)
 
     def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
         """Weight clipping or a power iteration after a step of the critic."""
@@ -122,6 +125,11 @@ class GAN:
 
     def _published(self) -> bool:
         return isinstance(self.data_score, DenoisingAutoencoder) and self.data_score.reads_samples
+
+    def _estimator(self, player: str) -> ScoreEstimator:
+        found = self.data_score if player == "data_score" else self.model_score
+        assert found is not None
+        return found
 
     def _score_shape(self) -> tuple[int, ...]:
         return self.shape if self.score_space == "data" else (self.features,)
@@ -182,19 +190,23 @@ class GAN:
         precise = torch.promote_types(y.dtype, torch.float32)
         loss = self.objective.generator_loss(y_real.to(precise), y.to(precise))
         if self.data_score is not None:
-            score = self._likelihood_score(nets, place.detach(), batch)
+            score = self._likelihood_score(nets, place.detach(), batch, coefficients)
             loss = loss - coefficients["lambda_likelihood"] * annealing.surrogate(place, score)
         if self.model_score is not None:
             score = self._entropy_score(nets, x.detach(), clean.detach())
             loss = loss + coefficients["lambda_entropy"] * annealing.surrogate(x, score)
         return loss
 
-    def _likelihood_score(self, nets: Nets, place: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def _likelihood_score(
+        self, nets: Nets, place: Tensor, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]
+    ) -> Tensor:
         """The data score at `place`, a point of the score space."""
         assert self.data_score is not None
         samples = None
         if self.data_score.reads_samples:
-            samples = self._in_score_space(nets, batch["real"]).detach()
+            real = batch["real"]
+            real = real if self.data_score.smooths else self._noised(real, batch, "real", coefficients)
+            samples = self._in_score_space(nets, real).detach()
         if samples is not None and isinstance(self.data_score, DenoisingAutoencoder):
             samples = self.data_score.noisy(samples, batch)
         return self._clipped(self.data_score.score(place, net=nets.get("data_score"), samples=samples))
@@ -204,7 +216,7 @@ class GAN:
         assert self.model_score is not None
         samples = None
         if self.model_score.reads_samples:
-            samples = clean if isinstance(self.model_score, NoisePosterior) else x
+            samples = clean if self.model_score.smooths else x
         return self._clipped(self.model_score.score(x, net=nets.get("model_score"), samples=samples))
 
     def _clipped(self, score: Tensor) -> Tensor:

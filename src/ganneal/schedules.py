@@ -83,7 +83,7 @@ class Ramp:
         if u == 1.0:
             return self.end
         if self.shape == "geometric":
-            return self.start * math.exp(u * self._log_ratio())
+            return math.copysign(math.exp(math.log(abs(self.start)) + u * self._log_ratio()), self.start)
         if self.shape == "cosine":
             u = (1 - math.cos(math.pi * u)) / 2
         return self.start + (self.end - self.start) * u

@@ -57,26 +57,29 @@ REQUESTS = {
     "penalty argument no number": ("train ring8 --penalty gp(weight=x)", ["penalty: ", "'x'"]),
     "negative penalty": ("train ring8 --penalty r1r2(gamma=-1)", ["r1r2: the weight must not be negative, got -1"]),
     "penalty twice": ("train ring8 --penalty r1 r1", ["penalty: each kind at most once, got r1, r1"]),
-    "constraint no number": ("train ring8 --penalty spectral(coefficient=x)", ["penalty: cannot make spectral"]),
+    "constraint no number": ("train ring8 --penalty spectral(coefficient=x)", ["penalty: ", "coefficient", "x"]),
     "unknown network": ("train ring8 --network mpl", ["network: ", "'mpl'", "did you mean 'mlp'?"]),
     "network for images": ("train ring8 --network dcgan", ["'dcgan' is for images", "use mlp"]),
     "unknown solver": ("train ring8 --solver extra", ["solver: ", "'extra'", "alternating"]),
     "optimizer argument": ("train ring8 --optimizer adam(lr=1)", ["optimizer: ", "'lr'", "beta1"]),
     "optimizer out of range": ("train ring8 --optimizer sgd(momentum=2)", ["sgd: momentum must be in [-1, 1), got 2"]),
-    "unknown score": ("train ring8 --score sdm --lambda-likelihood 1", ["score: ", "did you mean 'dsm'?"]),
+    "unknown score": ("train ring8 --score dms --lambda-likelihood 1", ["score: ", "did you mean 'dsm'?"]),
     "unknown schedule": ("train ring8 --lr-critic abc", ["lr_critic: unknown schedule 'abc'"]),
-    "schedule without ends": ("train ring8 --noise linear(1)", ["noise: linear: expected its ends as 'start->end'"]),
+    "schedule without ends": ("train ring8 --noise linear(1)", ["noise: ", "linear", "got 1"]),
     "schedule torn": ("train ring8 --beta linear(0.2->1", ["beta: cannot read"]),
     "negative learning rate": ("train ring8 --lr-critic -1", ["lr_critic: must not be negative, got -1"]),
     "lambda below -1": ("train ring8 --lambda-likelihood=-1.5", ["lambda_likelihood", "-1.5", "above -1"]),
     "lambda crossing -1": ("train ring8 --lambda-entropy linear(0->-2)", ["lambda_entropy", "-2", "at progress 1"]),
     "beta through 0": ("train ring8 --beta linear(1->-0.2)", ["beta = -0.2 at progress 1", "must be positive"]),
     "beta and lambdas": ("train ring8 --beta 1 --lambda-entropy 0.5", ["beta: give either beta or the lambdas"]),
-    "entries for nobody": ("train ring8 --population 2 --noise each(0,1,2)", ["noise: 3 entries for a population of 2"]),
+    "entries for nobody": (
+        "train ring8 --population 2 --noise each(0,1,2)",
+        ["noise: 3 entries for a population of 2"],
+    ),
     "penalties for nobody": ("train ring8 --penalty r1(gamma=each(1,2))", ["penalty", "2 entries", "population of 1"]),
     "seeds for nobody": ("train ring8 --population 2 --seeds 1 2 3", ["seeds: 3 given for a population of 2"]),
     "size of a toy": ("train ring8 --size 16", ["ring8: size is for images, got size=16"]),
-    "heldout": ("train ring8 --heldout 1.5", ["heldout: expected more than 0", "less than 1", "got '1.5'"]),
+    "heldout": ("train ring8 --heldout 1.5", ["heldout: expected less than 1", "got '1.5'"]),
     "no gpu": ("train ring8 --device cuda", ["device: cuda is not available here; use cpu or auto"]),
     "no configuration file": ("train ring8 --config nowhere.yaml", ["nowhere.yaml: cannot read it (No such file"]),
     "unknown recipe shown": ("recipes digit", ["unknown recipe 'digit'", "did you mean 'digits'?"]),
@@ -159,7 +162,7 @@ CONFIGURATIONS = {
     "a word for a number": ("batch: many", ["batch: expected a whole number, got 'many'"]),
     "a number for a list": ("penalty: 3", ["penalty: expected a list, got 3"]),
     "a mapping for a schedule": ("noise: {a: 1}", ["noise: expected text, got {'a': 1}"]),
-    "a list for a recipe": ("recipe: [a]", ["unknown recipe"]),
+    "a list for a recipe": ("recipe: [a]", ["recipe: expected text, got ['a']"]),
     "negative steps": ("steps: -3", ["steps: expected at least 1, got -3"]),
 }
 
@@ -306,7 +309,7 @@ def test_a_really_full_disk(ganneal: Any, small: tuple[str, ...], folder: Path) 
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
-    options = (*small, "--steps", "4000", "--log-every", "1", "--checkpoint-every", "80")
+    options = (*small, "--steps", "400", "--log-every", "1", "--checkpoint-every", "80")
     try:
         rejected(ganneal("train", "ring8", *options, "--out", "disk/run"), 1, "disk/run/", "cannot write it (No space")
         assert gn.Run("disk/run").checkpoint()

@@ -47,6 +47,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "moving-everything": {"lr_critic": "cosine(0.01->0.001)", "noise": "geometric(0.5->0.1)", "lambda_entropy": "linear(0.5->0)"},
     "population": {"population": 3},
     "annealed-population": {"recipe": "annealed", "beta": "each(1, linear(0.2->1), 0.5)", "score_warmup": 160, "seeds": (5, 1, 5)},
+    "stopped-in-the-warm-up": {"recipe": "annealed", "score_warmup": 480},
     "residual": {"source": PICTURES[8], "network": "residual(width=8)", "batch": 4, "steps": 12, "log_every": 5, "at": 6},
     "image-population": {"source": PICTURES[8], "network": "dcgan(width=8)", "batch": 4, "steps": 12, "log_every": 5, "at": 6, "population": 2},
     "score-of-features": {"source": "digits", "score_warmup": 160, "score_space": "features", "score": "dsm(sigmas=0.2->1, at=0.5)"},

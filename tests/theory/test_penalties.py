@@ -501,9 +501,6 @@ def test_the_table_of_coefficients() -> None:
     assert all(row["r1"].tolist() == [5, 15] for row in rows)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="SpectralNorm starts at u = ones: where W'1 = 0 it divides by 0, and stays there"
-)
 def test_spectral_norm_of_a_matrix_whose_columns_sum_to_zero() -> None:
     """The power iteration must find a singular vector that is orthogonal to its start."""
     net = nn.Sequential(nn.Linear(2, 2, bias=False).double(), nn.Linear(2, 1, bias=False).double())

@@ -349,9 +349,6 @@ ESCAPES = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True, reason="hostile text escapes as ValueError, OverflowError or TypeError instead of UsageError"
-)
 @pytest.mark.parametrize("case", ESCAPES)
 def test_hostile_texts_that_once_escaped(case: str) -> None:
     """Each of these ended in a ValueError, an OverflowError or a TypeError."""
@@ -377,9 +374,10 @@ def test_meaningless_arguments_are_refused(case: str) -> None:
         REGISTRIES[kind](text)
 
 
-@pytest.mark.parametrize(
-    "text", ["geometric(1e-300->1e300)", "linear(-1e308->1e308)", "cosine(-1e308->1e308)", "pma(1e308, until=1e-300)"]
-)
+WIDE = "geometric(1e-300->1e300)"
+
+
+@pytest.mark.parametrize("text", [WIDE, "linear(-1e308->1e308)", "cosine(-1e308->1e308)", "pma(1e308, until=1e-300)"])
 def test_values_between_finite_ends_are_finite(text: str) -> None:
     """Ends whose difference or ratio is no number are refused; otherwise everything between is finite."""
     with contextlib.suppress(UsageError):

@@ -213,14 +213,7 @@ def test_a_step_of_one_player_moves_nobody_else(name: str) -> None:
             assert same == (other != player)
 
 
-UNREAD = pytest.mark.xfail(
-    strict=True, reason="gan.py: a noisy game's data score declares `real.noise` and does not read it"
-)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=UNREAD) if c.noisy and c.data_score else n for n, c in CASES.items()]
-)
+@pytest.mark.parametrize("name", CASES)
 def test_declared_draws_are_read(name: str) -> None:
     """Everything that a player declares in `draws` is read by its loss, and nothing else."""
     game = CASES[name].made()
@@ -390,10 +383,6 @@ def test_a_model_score_of_samples_is_of_the_noisy_law() -> None:
     assert math.isclose(pull(game, noisy_batch(), lambda_entropy=1.0, noise=0.5), 1.3 / (1.69 + 0.25), rel_tol=1e-9)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="gan.py: the data score reads clean real samples although the critic and the model score see noisy ones",
-)
 def test_a_data_score_of_samples_is_of_the_noisy_law() -> None:
     """Data N(0, 1) with noise .5 are N(0, 1.25) to the critic; the likelihood's pull on a must be -a/1.25 for beta
     to be what it is called."""

@@ -205,7 +205,7 @@ def _cautions(config: Config, game: GAN, estimators: dict[str, ScoreEstimator | 
     if annealed and any(p.name in ("spectral", "clip", "gp") for p in game.penalties):
         lines.append(
             "a Lipschitz constraint caps the critic's force: where a regulariser is stronger, tails follow "
-            "the regulariser alone; prefer r1r2"
+            "the regulariser alone; prefer a small r1r2, or bound the score with score_clip"
         )
     likelihood, _ = config.lambdas()
     if min(m(t) for m in members(likelihood) for t in m.knots) < -0.1 and not game.noisy and config.score != "exact":

@@ -268,7 +268,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
-        raise UsageError(f"{path}: expected keys and values, got {'nothing' if values is None else values!r:.80}")
+        raise UsageError(f"{path}: expected keys and values, got {'nothing' if values is None else repr(values)[:80]}")
     try:
         _check_keys({key: value for key, value in values.items() if key != "steps"})
     except UsageError as error:

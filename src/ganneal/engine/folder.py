@@ -42,6 +42,7 @@ def _refused(folder: Path, error: OSError) -> RunError:
 
 
 def _free_name(parent: Path, source: str) -> Path:
-    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem or source).strip("-")[:40] or "run"
+    name = source if "(" in source else Path(source).stem
+    stem = "".join(c if c.isalnum() else "-" for c in name).strip("-")[:40] or "run"
     numbers = (parent / f"{stem}-{k}" for k in range(1, 1_000_000))
     return next(p for p in numbers if not p.exists())

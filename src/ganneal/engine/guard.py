@@ -21,9 +21,10 @@ SATURATION = 30.0
 
 ADVICE = {
     "non-finite values": "try a smaller learning rate, or a stronger penalty such as r1r2(gamma=1)",
-    "collapse": "try a hotter start such as --beta 'linear(0.2->1, hold=0.2)', a stronger r1r2, or a smaller "
-    "--lr-generator",
-    "saturated critic": "try a penalty such as r1r2(gamma=1), a smaller --lr-critic, or noise on the data",
+    "collapse": "try a smaller --lr-generator, noise on the data, or --recipe annealed-entropy; with a negative "
+    "lambda_likelihood a smaller --score-clip",
+    "saturated critic": "try noise on the data, a smaller --lr-critic, or a penalty such as r1r2(gamma=0.1); with a "
+    "negative lambda_likelihood a smaller --score-clip",
 }
 
 

@@ -13,6 +13,8 @@ from ganneal.objectives.objective import Objective
 MAX_EXPONENT = 10.0
 """exp(y) is followed to y = 10 and continued along its tangent: beyond, batches are too small for the estimate to mean
 anything."""
+HELD_EXPONENT = 20.0
+"""-y in the NWJ bound is held here, which keeps it a lower bound (a tangent would not)."""
 
 
 def _logistic(real: Tensor, fake: Tensor) -> Tensor:
@@ -22,6 +24,11 @@ def _logistic(real: Tensor, fake: Tensor) -> Tensor:
 def _exp(y: Tensor) -> Tensor:
     low = y.clamp(max=MAX_EXPONENT)
     return low.exp() * (1 + y - low)
+
+
+def _nwj_critic(real: Tensor, fake: Tensor) -> Tensor:
+    v_real, v_fake = (-real).clamp(max=HELD_EXPONENT), (-fake).clamp(max=HELD_EXPONENT)
+    return v_real.exp().mean() - v_fake.mean()
 
 
 def rkl() -> Objective:
@@ -36,13 +43,13 @@ def rkl() -> Objective:
 def nwj() -> Objective:
     """Reverse KL by the Nguyen-Wainwright-Jordan bound: KL(rho||mu) = 1 + sup_y { E_rho[-y] - E_mu[exp(-y)] }.
 
-    The same optimal critic as `rkl`, unbounded weights exp(-y) on data: noisier gradients, and the negative critic
-    loss plus 1 is an estimate of KL(rho||mu) from below. (Nguyen, Wainwright, Jordan 2010; D = -exp(-y) in Tao et al.
-    2019.)
+    The same optimal critic as `rkl`, with weights exp(-y) on data: noisier gradients, and the negative critic loss
+    plus 1 is an estimate of KL(rho||mu) from below. -y is held at 20 in this bound, so ratios rho/mu above e^20 count
+    as e^20. (Nguyen, Wainwright, Jordan 2010; D = -exp(-y) in Tao et al. 2019.)
     """
     return Objective(
         "nwj",
-        lambda real, fake: _exp(-real).mean() + fake.mean(),
+        _nwj_critic,
         lambda real, fake: -fake.mean(),
         "log_ratio",
         gibbs=True,

@@ -9,7 +9,9 @@ def least_squares() -> Objective:
     """Least-squares GAN (Mao et al. 2017, eq. 2 with targets -1, 1, 0): critic E_mu (y-1)^2/2 + E_rho (y+1)^2/2,
     generator E_rho y^2/2.
 
-    Optimal critic (mu - rho)/(mu + rho); with these targets the generator minimises Pearson chi^2(mu + rho || 2 rho).
+    Optimal critic (mu - rho)/(mu + rho). The value of the nested problem is the Pearson chi^2(mu + rho || 2 rho), but
+    the generator's gradient at that critic is not its gradient: near rho = mu it is of third order in the difference,
+    so the pull fades on approach.
     """
     return Objective(
         "least_squares",

@@ -83,8 +83,12 @@ def r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
 
 
 def r1r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
-    """R1 + R2 with one weight: (gamma/2) (E_mu + E_rho) |grad y|^2. The penalty to use with reverse KL, whose critic
-    must follow log mu/rho in the tails of both laws. Shares the critic's own forward pass completely."""
+    """R1 + R2 with one weight: (gamma/2) (E_mu + E_rho) |grad y|^2, which shares the critic's own forward pass.
+
+    It flattens the critic, so that a regulariser weighs more beside it: near N(0, 1) the critic's response on Hermite
+    order k shrinks by 1/(1 + 4 k gamma), and its largest pull on a far sample is .71, .49, .38, .11 for gamma = .01,
+    .05, .1, 1 (quadratic critics). A negative lambda_likelihood whose push |lambda s| exceeds that pull drives samples
+    away: keep gamma small or bound the score (`score_clip`) when annealing."""
     return _penalty("r1r2", ("data", "model"), gamma, every)
 
 

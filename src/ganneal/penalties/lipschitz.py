@@ -34,8 +34,9 @@ class SpectralNorm(nn.Module):
         weights = dict(net.named_parameters())
         for name in self.matrices:
             flat = weights[name].detach().flatten(1)
+            fixed = torch.Generator().manual_seed(0)  # a start in general position, the same for every member
             for side, size in (("u", flat.shape[0]), ("v", flat.shape[1])):
-                self.register_buffer(self._key(side, name), torch.ones(size, dtype=flat.dtype) / size**0.5)
+                self.register_buffer(self._key(side, name), torch.randn(size, generator=fixed, dtype=flat.dtype))
         for _ in range(30):
             self.iterate(dict(self.named_parameters()), dict(self.named_buffers()))
 
@@ -49,7 +50,7 @@ class SpectralNorm(nn.Module):
         for name in self.matrices:
             w = values[name]
             u, v = getattr(self, self._key("u", name)), getattr(self, self._key("v", name))
-            values[name] = w * (self.coefficient / (u @ w.flatten(1) @ v))
+            values[name] = w * (self.coefficient / (u @ w.flatten(1) @ v).clamp(min=1e-12))
         return functional_call(self.net, values, (x,), options)
 
     @torch.no_grad()

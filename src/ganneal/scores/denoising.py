@@ -35,6 +35,7 @@ class DenoisingScoreMatching:
     depth: int
     conv: bool
     learned = True
+    smooths = True
     reads_samples = False
 
     def network(self, shape: tuple[int, ...]) -> nn.Module:
@@ -120,6 +121,7 @@ class DenoisingAutoencoder:
     depth: int
     published: bool
     learned = True
+    smooths = True
 
     def network(self, shape: tuple[int, ...]) -> nn.Module:
         if not self.published:

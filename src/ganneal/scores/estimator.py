@@ -19,6 +19,7 @@ class ScoreEstimator(Protocol):
 
     learned                    brings a network (a player) and its loss
     reads_samples              `score` wants `samples` beside the query
+    smooths                    adds noise of its own and gives the score of the smoothed law, so it wants clean examples
     network(shape)             the player's network, or None
     draws(shape)               the noise its loss needs
     loss(net, x, noise)        the scalar that the network minimises on samples x [B, *shape]; `noise` is keyed as
@@ -32,6 +33,9 @@ class ScoreEstimator(Protocol):
 
     @property
     def reads_samples(self) -> bool: ...
+
+    @property
+    def smooths(self) -> bool: ...
 
     def network(self, shape: tuple[int, ...]) -> nn.Module | None: ...
 
@@ -51,6 +55,7 @@ class Nonparametric:
 
     learned = False
     reads_samples = True
+    smooths = False
 
     def network(self, shape: tuple[int, ...]) -> nn.Module | None:
         return None

@@ -16,6 +16,7 @@ class NoisePosterior(Nonparametric):
     """The noise-posterior score, made by `noise_posterior`."""
 
     sigma: float
+    smooths = True
 
     def score(
         self,
@@ -41,8 +42,9 @@ def noise_posterior(sigma: float | int = 0.1) -> NoisePosterior:
 
         s(x) = -E_{z | x}[ (x - g(z)) / sigma^2 ],    posterior weights self-normalised over the centres
 
-    `samples` are the centres g(z_j) of fresh z_j, without noise. Consistent in their number for the law of x; with z's
-    own centre among them, or with few centres within sigma of x, it points back to that centre. The same formula is
+    `samples` are centres g(z_j) without noise; a game passes those of the batch itself, x's own centre among them.
+    Consistent in their number for the law of x; with few centres within sigma of x it points back to the own centre,
+    and the push is too weak (at d = 2, sigma = .1, 256 centres: .73 of the truth). sigma must be the game's noise. The same formula is
     the score of a kernel density estimate of bandwidth sigma. For d <= 5, since the weights concentrate on one centre
     in more. Cost: O(B M d). Source: Yin & Zhou 2018; Titsias & Ruiz 2019; Grathwohl et al. 2021 (VERA).
     """

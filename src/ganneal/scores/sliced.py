@@ -22,6 +22,7 @@ class SlicedScoreMatching:
     variance_reduced: bool
     learned = True
     reads_samples = False
+    smooths = False
 
     def network(self, shape: tuple[int, ...]) -> nn.Module:
         return Field(shape, self.width, self.depth)
