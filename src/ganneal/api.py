@@ -145,8 +145,7 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     source    a text such as "digits", "ring8", "photos/" or "table.csv"; or an array or tensor of examples
     seeds     several seeds train a population; a list as a schedule gives one value to each member
 
-    >>> run = train("digits", objective="rkl", lambda_likelihood="linear(-0.8->0, hold=0.2)", seed=0)      # doctest:
-    +SKIP
+    >>> run = train("digits", lambda_likelihood="linear(-0.8->0, hold=0.2)", seed=0)                # doctest: +SKIP
 
     Raises `UsageError` for anything that is not allowed, before any file is written.
     """

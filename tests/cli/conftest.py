@@ -27,9 +27,10 @@ Command = Callable[..., Said]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, empty. Nothing waits for the disk."""
+    """The working folder, empty. Nothing waits for the disk, and verdicts are short."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr("ganneal.engine.verdict.MOST", 60)
     return tmp_path
 
 

@@ -39,8 +39,9 @@ class SignalAt(Silent):
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting for the disk, and no report pages: other tests read those."""
+    """No waiting for the disk, short verdicts, and no report pages: other tests read those."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr("ganneal.engine.verdict.MOST", 60)
     monkeypatch.setattr(gn.Run, "report", lambda run: run.folder / "report.html")
 
 

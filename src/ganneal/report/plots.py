@@ -184,9 +184,11 @@ def _plane(
 
 def _histogram(axis: Any, x: Any, real: Any, limits: Any, colours: Any) -> None:
     bins = np.linspace(limits[0], limits[1], 41)
-    axis.hist(x, bins, density=True, color=colours["model"], alpha=0.55)
+    share = 1 / (bins[1] - bins[0])  # samples outside the limits count in the density, so it may integrate to less
+    axis.hist(x, bins, weights=np.full(len(x), share / len(x)), color=colours["model"], alpha=0.55)
     if real is not None:
-        axis.hist(real, bins, density=True, histtype="step", color=colours["ink"], linewidth=1.2)
+        weights = np.full(len(real), share / len(real))
+        axis.hist(real, bins, weights=weights, histtype="step", color=colours["ink"], linewidth=1.2)
     axis.set_xlim(limits)
     axis.set_yticks([])
 
