@@ -183,6 +183,8 @@ class Registry(Generic[T]):
         for key, value in bound.arguments.items():
             if parameters[key].kind is not inspect.Parameter.VAR_POSITIONAL and not _fits(value, hints.get(key, Any)):
                 raise UsageError(f"{self.kind} '{part.name}': {key} must be {_named(hints[key])}, got {_shown(value)}")
+            if type(value) is int and float in (options := _options(hints.get(key, Any))) and int not in options:
+                bound.arguments[key] = float(value)
         return factory(*bound.args, **bound.kwargs)
 
     def _argument(self, value: Any) -> Any:
@@ -201,6 +203,7 @@ WORDS = {
     str: "a word",
     bool: "true or false",
     Range: "a range a->b or a schedule",
+    Part: "a range a->b or a schedule",
 }
 
 

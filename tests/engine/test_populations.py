@@ -42,17 +42,29 @@ CASES: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...]]] = {
     "spectral": ({"penalty": "spectral", "objective": "hinge"}, ({}, {}, {})),
     "clip and rmsprop": ({"penalty": "clip", "objective": "wasserstein", "optimizer": "rmsprop"}, ({}, {}, {})),
     "momentum": ({"optimizer": "sgd(momentum=0.5)", "lr_critic": 0.01}, ({}, {}, {})),
-    "annealed with dsm": ({"lambda_likelihood": "linear(-0.8->0, hold=0.2)", "score": "dsm(sigmas=0.1->1, at=0.3)", "score_warmup": 40}, ({}, {}, {})),
+    "annealed with dsm": (
+        {"lambda_likelihood": "linear(-0.8->0, hold=0.2)", "score": "dsm(sigmas=0.1->1, at=0.3)", "score_warmup": 40},
+        ({}, {}, {}),
+    ),
     "entropy clock": ({"recipe": "annealed-entropy"}, ({}, {}, {})),
-    "a lambda each": ({"lambda_likelihood": f"each({', '.join(EACH)})"}, tuple({"lambda_likelihood": text} for text in EACH)),
-    "a learning rate each": ({"lr_generator": [0.001, 0.002, 0.004]}, tuple({"lr_generator": lr} for lr in (0.001, 0.002, 0.004))),
-    "a penalty each": ({"penalty": "r1r2(gamma=each(0.01, 0.1, 1), every=2)"}, tuple({"penalty": f"r1r2(gamma={g}, every=2)"} for g in (0.01, 0.1, 1))),
+    "a lambda each": (
+        {"lambda_likelihood": f"each({', '.join(EACH)})"},
+        tuple({"lambda_likelihood": text} for text in EACH),
+    ),
+    "a learning rate each": (
+        {"lr_generator": [0.001, 0.002, 0.004]},
+        tuple({"lr_generator": lr} for lr in (0.001, 0.002, 0.004)),
+    ),
+    "a penalty each": (
+        {"penalty": "r1r2(gamma=each(0.01, 0.1, 1), every=2)"},
+        tuple({"penalty": f"r1r2(gamma={g}, every=2)"} for g in (0.01, 0.1, 1)),
+    ),
     "simultaneous": ({"solver": "simultaneous"}, ({}, {}, {})),
     "five critic steps": ({"solver": "alternating(n_critic=5)"}, ({}, {}, {})),
     "finite data": ({"source": "digits", "score_warmup": 16}, ({}, {}, {})),
     "batch norm": ({"source": "digits", "recipe": "image", "network": "dcgan(width=4)"}, ({}, {}, {})),
     "noise on both laws": ({"noise": "geometric(0.5->0.1)"}, ({}, {}, {})),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

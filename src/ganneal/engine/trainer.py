@@ -22,7 +22,7 @@ from ganneal.solvers import Play, State
 
 PROBE = 128
 """Examples on which the guard looks at spread and logits."""
-BLOCK = 8
+BLOCK = 4
 """Members of a population that are stepped together on a CPU (measured: benchmarks/steps.py)."""
 REFERENCE = 256
 """Latent draws whose statistics batch normalisation uses when samples are drawn."""

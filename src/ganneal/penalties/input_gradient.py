@@ -15,9 +15,11 @@ from torch import Tensor
 
 from ganneal.errors import UsageError, nearest
 from ganneal.game import Draw
-from ganneal.parts import Range
+from ganneal.parts import Part, Range
 from ganneal.schedules import Each, Schedule, schedule
 
+Weight = float | Range | Part
+"""A number, `a->b`, or a schedule that is not built yet."""
 MEASURES = ("data", "model", "interpolate", "midpoint", "anchor")
 
 
@@ -71,18 +73,18 @@ def _penalty(name: str, measures: tuple[str, ...], weight: Any, every: Any, **mo
     return InputGradientPenalty(name, measures, values, every=every, **more)
 
 
-def r1(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
+def r1(gamma: Weight = 1.0, every: int = 1) -> InputGradientPenalty:
     """R1: (gamma/2) E_mu |grad y|^2 (Mescheder et al. 2018, eq. 9; Roth et al. 2017). Damps the rotation of the game
     around its equilibrium and makes it locally convergent; costs a double backward on the data batch."""
     return _penalty("r1", ("data",), gamma, every)
 
 
-def r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
+def r2(gamma: Weight = 1.0, every: int = 1) -> InputGradientPenalty:
     """R2: (gamma/2) E_rho |grad y|^2 (Mescheder et al. 2018, eq. 10). As R1, at the model's samples."""
     return _penalty("r2", ("model",), gamma, every)
 
 
-def r1r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
+def r1r2(gamma: Weight = 1.0, every: int = 1) -> InputGradientPenalty:
     """R1 + R2 with one weight: (gamma/2) (E_mu + E_rho) |grad y|^2, which shares the critic's own forward pass.
 
     It flattens the critic, so that a regulariser weighs more beside it: near N(0, 1) the critic's response on Hermite
@@ -92,14 +94,14 @@ def r1r2(gamma: float | Range = 1.0, every: int = 1) -> InputGradientPenalty:
     return _penalty("r1r2", ("data", "model"), gamma, every)
 
 
-def gp(weight: float | Range = 10.0, every: int = 1) -> InputGradientPenalty:
+def gp(weight: Weight = 10.0, every: int = 1) -> InputGradientPenalty:
     """WGAN-GP: weight E (|grad y| - 1)^2 at random interpolates of data and model (Gulrajani et al. 2017, eq. 3).
     Not differentiable at the equilibrium: leaves a small limit cycle where `sgp` converges."""
     return _penalty("gp", ("interpolate",), weight, every, norm=1.0)
 
 
 def sgp(
-    rho: float | Range = 1.0, measure: str = "midpoint", anchor: float | list = 0.0, every: int = 1
+    rho: Weight = 1.0, measure: str = "midpoint", anchor: float | list = 0.0, every: int = 1
 ) -> InputGradientPenalty:
     """Simple gradient penalty of the mu-WGAN: (rho/2) E_m |grad y|^2 with m one of data, model, interpolate, midpoint,
     anchor (Kim, Park, Hwang 2018, Definition 4). Note rho = 2 LAMBDA of WGAN-GP code. Locally stable for every listed
