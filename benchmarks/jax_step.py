@@ -1,5 +1,6 @@
 """The ring game as one jitted JAX step, an optional opponent of benchmarks/steps.py (`pip install jax`)."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ def jax_step(source: Source, batch: int, gamma: float, lr: float = 2e-4) -> Call
     def start(sizes: tuple[int, ...]) -> Any:
         return [
             (jnp.asarray(rng.uniform(-1, 1, (a, b)) / a**0.5, jnp.float32), jnp.zeros(b))
-            for a, b in zip(sizes, sizes[1:], strict=False)
+            for a, b in itertools.pairwise(sizes)
         ]
 
     def net(params: Any, x: Any, slope: float) -> Any:

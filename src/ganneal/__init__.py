@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Threads that spin while they wait make a step 20 to 40 times slower as soon as something else wants their core; it works
+# Threads that spin while they wait make a step many times slower as soon as something else wants their core; it works
 # only before torch is loaded, and costs nothing on a quiet machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
