@@ -105,7 +105,9 @@ class GAN:
             x = batch["real"] if estimator.smooths else self._noised(batch["real"], batch, "real", coefficients)
             return estimator.loss(nets[player], self._in_score_space(nets, x), batch)
         x = nets["generator"](self._latents(batch))
-        return estimator.loss(nets[player], x if estimator.smooths else self._noised(x, batch, "z", coefficients), batch)
+        return estimator.loss(
+            nets[player], x if estimator.smooths else self._noised(x, batch, "z", coefficients), batch
+        )
 
     def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
         """Weight clipping or a power iteration after a step of the critic."""

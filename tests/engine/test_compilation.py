@@ -20,7 +20,7 @@ from torch._dynamo.utils import counters
 from ganneal.data import open_source
 from ganneal.engine import checkpoint
 from ganneal.engine.config import complete
-from ganneal.engine.trainer import Trainer
+from ganneal.engine.trainer import BLOCK, Trainer
 
 def trainer(**options):
     source = open_source("ring8")
@@ -80,7 +80,7 @@ def result(code: str, cache: Path) -> Any:
         ("penalty='r1r2(gamma=0.1)'", 1),
         ("penalty='r1r2(gamma=0.1, every=4)'", 2),
         ("population=3", 1),
-        ("population=9", 2),
+        ("population=BLOCK + 1", 2),
         ("lambda_likelihood='linear(-0.5->0)', score_warmup=32", 1),
     ],
     ids=["single", "lazy penalty", "population", "population in two sizes of blocks", "annealed"],

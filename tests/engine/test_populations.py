@@ -9,10 +9,9 @@ from torch import Tensor
 from ganneal.data import open_source
 from ganneal.engine import checkpoint
 from ganneal.engine.config import complete
-from ganneal.engine.trainer import Trainer
+from ganneal.engine.trainer import BLOCK, Trainer
 
 STEPS = 35
-MEMBERS = 3
 
 
 def trained(steps: int = STEPS, source: str = "ring8", **options: Any) -> Trainer:
@@ -63,6 +62,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...]]] = {
     "five critic steps": ({"solver": "alternating(n_critic=5)"}, ({}, {}, {})),
     "finite data": ({"source": "digits", "score_warmup": 16}, ({}, {}, {})),
     "batch norm": ({"source": "digits", "recipe": "image", "network": "dcgan(width=4)"}, ({}, {}, {})),
+    "more members than a block": ({"penalty": "r1r2(gamma=0.1)"}, ({},) * (BLOCK + 1)),
     "noise on both laws": ({"noise": "geometric(0.5->0.1)"}, ({}, {}, {})),
 }
 
@@ -70,7 +70,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_member_is_the_single_run_with_its_seed(case: str) -> None:
     shared, own = CASES[case]
-    population = tensors(trained(population=MEMBERS, seed=4, **shared))
+    population = tensors(trained(population=len(own), seed=4, **shared))
     for k, differing in enumerate(own):
         single = tensors(trained(seed=4 + k, **{**shared, **differing}))
         assert single.keys() <= population.keys()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ganneal.engine.config import recipes
+from ganneal.engine.trainer import BLOCK
 
 RNG = np.random.default_rng(0)
 PICTURES = {size: RNG.integers(0, 256, (24, size, size, 3), dtype=np.uint8) for size in (8, 16, 32)}
@@ -50,6 +51,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "lambda_entropy": "linear(0.5->0)",
     },
     "population": {"population": 3},
+    "population-in-blocks": {"population": BLOCK + 1},
     "annealed-population": {
         "recipe": "annealed",
         "beta": "each(1, linear(0.2->1), 0.5)",

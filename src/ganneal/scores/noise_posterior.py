@@ -44,9 +44,10 @@ def noise_posterior(sigma: float | int = 0.1) -> NoisePosterior:
 
     `samples` are centres g(z_j) without noise; a game passes those of the batch itself, x's own centre among them.
     Consistent in their number for the law of x; with few centres within sigma of x it points back to the own centre,
-    and the push is too weak (at d = 2, sigma = .1, 256 centres: .73 of the truth). sigma must be the game's noise. The same formula is
-    the score of a kernel density estimate of bandwidth sigma. For d <= 5, since the weights concentrate on one centre
-    in more. Cost: O(B M d). Source: Yin & Zhou 2018; Titsias & Ruiz 2019; Grathwohl et al. 2021 (VERA).
+    and the push is too weak (at d = 2, sigma = .1, 256 centres: .73 of the truth). sigma must be the game's noise. The
+    same formula is the score of a kernel density estimate of bandwidth sigma. For d <= 5, since the weights
+    concentrate on one centre in more. Cost: O(B M d). Source: Yin & Zhou 2018; Titsias & Ruiz 2019; Grathwohl et al.
+    2021 (VERA).
     """
     positive("noise_posterior", sigma=sigma)
     return NoisePosterior(float(sigma))
