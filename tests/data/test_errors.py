@@ -175,7 +175,7 @@ def test_bad_files(case, tmp_path):
         ("ring8(radus=1)", {}, ["ring8", "'radus'", "did you mean 'radius'"]),
         ("ring8(1, 2, 3)", {}, ["ring8", "radius, std"]),
         ("ring8(radius=0)", {}, ["ring8", "radius", "above 0", "got 0"]),
-        ("ring8(std=[1])", {}, ["ring8", "std", "finite number", "[1]"]),
+        ("ring8(std=[1])", {}, ["ring8", "std", "a number", "[1]"]),
         ("ring8(seed=1)", {}, ["seed", "--seed"]),
         ("grid25(spacing=-1)", {}, ["grid25", "spacing", "above 0"]),
         ("gaussian(dim=0)", {}, ["gaussian", "dim", "1..", "got 0"]),

@@ -20,7 +20,7 @@ from ganneal.temperature import Clock, check_path
 FORMAT = 1
 """Version of the run folder; a reader refuses newer ones."""
 
-RUNTIME = ("checkpoint_every", "keep", "log_every", "sample_every", "out")
+RUNTIME = ("checkpoint_every", "keep", "sample_every", "out")
 """Keys that do not change a single bit of the training; `resume` accepts other values for them."""
 
 
