@@ -2,6 +2,7 @@
 part of the batch, and gradients are averaged on plain tensors, so that double backward and compilation keep
 working."""
 
+import atexit
 import os
 from typing import Any
 
@@ -20,6 +21,7 @@ class Processes:
         self.rank = int(os.environ.get("RANK", "0"))
         if self.count > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            atexit.register(self.leave)  # its threads must not outlive the interpreter
             if torch.cuda.is_available():
                 torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
 
