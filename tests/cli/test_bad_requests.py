@@ -206,7 +206,7 @@ def test_a_changed_configuration_is_not_resumed(ganneal: Any, run: Path) -> None
     rejected(said, 2, "run/config.yaml: objective is 'jsd'", "was made with 'rkl'", "restore it, or start a new run")
     path.write_text(text.replace("objective: rkl", "objektive: rkl"))
     rejected(ganneal("resume", "run"), 2, "run/config.yaml: unknown key 'objektive'", "did you mean 'objective'?")
-    path.write_text(text.replace("log_every: 50", "log_every: 2"))  # changes no bit
+    path.write_text(text.replace("keep: 3", "keep: 2"))  # changes no bit
     assert ganneal("resume", "run").code == 0
 
 
