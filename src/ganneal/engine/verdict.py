@@ -11,6 +11,7 @@ from ganneal.engine.batches import mix
 from ganneal.engine.config import Config
 from ganneal.metrics import mode_coverage
 from ganneal.twosample import TestResult, mmd_test
+from ganneal.twosample.samples import LEAST
 
 KERNEL = "multiscale"
 MOST = 1000
@@ -39,9 +40,9 @@ def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, 
     """
     _, held = parts(source)
     n = len(held)
-    if n < 2:
+    if n < LEAST:
         return {
-            "sentence": f"cannot tell: only {n} held-out example",
+            "sentence": f"cannot tell: only {n} held-out examples, and a test needs {LEAST}",
             "tests": [],
             "reference": None,
             "modes": None,

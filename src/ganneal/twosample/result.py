@@ -1,22 +1,32 @@
-"""The outcome of a two-sample test: numbers for a machine, one sentence for a person."""
+"""The outcome of a test: numbers for a machine, one sentence for a person."""
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a two-sample test found.
+    """What a test found.
 
-    statistic     the observed value; for `mmd` the unbiased estimate of MMD^2, which may be negative
-    pvalue        (1 + #{T_b >= T_0}) / (B + 1): never 0, at most 1
-    rejected      pvalue <= level
-    m, n          sample sizes
-    bandwidth     of each Gaussian kernel in the mean of kernels
+    statistic     the observed value, large where the samples differ; for `mmd` the unbiased estimate of MMD^2, which
+                  may be negative
+    pvalue        never 0, at most 1
+    level         rejected if pvalue <= level
+    m, n          sample sizes given
+    permutations  relabelings (or bootstrap draws) behind the p-value; 0 for a null in closed form
+    null          how the p-value was made: "permutation", "permutation, stopped early", "wild bootstrap", "binomial",
+                  "normal", "chi2(5)", ...
+    bandwidth     of each kernel in use
+    tested        examples (of x, of y) that the statistic was computed on, where another part was trained on; None: all
     power         estimated chance that a fresh pair of samples of this size would be told apart, None where there is
                   no estimate. It is made from the same samples as the p-value, so beside a large p-value it is low by
                   construction
     detectable    the effect (unit of `statistic`) that a test of this size finds about four times in five
+    effect        size of the difference on a scale that does not depend on n, named by `effect_name`
+    seconds       what it took, where somebody measured
+    details       what else a report can show: locations, weights, examples; plain numbers, lists and text only
     """
 
     __test__: ClassVar[bool] = False  # the name begins with Test, but pytest has nothing to collect here
@@ -25,21 +35,31 @@ class TestResult:
     statistic: float
     pvalue: float
     level: float
-    rejected: bool
     m: int
     n: int
-    permutations: int
-    seed: int
+    permutations: int = 0
+    seed: int = 0
+    null: str = "permutation"
     bandwidth: tuple[float, ...] = ()
+    tested: tuple[int, int] | None = None
     power: float | None = None
     detectable: float | None = None
+    effect: float | None = None
+    effect_name: str = ""
+    seconds: float | None = field(default=None, compare=False)
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def rejected(self) -> bool:
+        """pvalue <= level."""
+        return self.pvalue <= self.level
 
     def sentence(self) -> str:
         """The outcome in plain words.
 
-        >>> TestResult("mmd", 0.1, 0.001, 0.05, True, 500, 400, 999, 0).sentence()
+        >>> TestResult("mmd", 0.1, 0.001, 0.05, 500, 400, 999, 0).sentence()
         'The samples differ (p = 0.001 at level 0.05, 500 vs 400 samples).'
-        >>> same = TestResult("mmd", 0.0, 0.31, 0.05, False, 500, 500, 999, 0, detectable=0.0025)
+        >>> same = TestResult("mmd", 0.0, 0.31, 0.05, 500, 500, 999, 0, detectable=0.0025)
         >>> print(same.sentence())  # doctest: +NORMALIZE_WHITESPACE
         No difference found at level 0.05 with 500 vs 500 samples (p = 0.31). This is not proof of equality: with so
         many samples, differences smaller than MMD = 0.05 are often missed.
@@ -56,5 +76,16 @@ class TestResult:
         return f"{found}: with so many samples, differences smaller than {name} = {size:.2g} are often missed."
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return {**asdict(self), "bandwidth": list(self.bandwidth)}
+        """Every field and `rejected`, ready for strict JSON: numbers that are not finite become None."""
+        told = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _plain({**told, "rejected": self.rejected, "details": dict(self.details)})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
