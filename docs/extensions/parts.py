@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganneal.data import SOURCES
+from ganneal.features import FEATURES
 from ganneal.nets import NETWORKS
 from ganneal.objectives import OBJECTIVES
 from ganneal.parts import Range, Registry
@@ -18,6 +19,7 @@ from ganneal.penalties import PENALTIES
 from ganneal.schedules import SCHEDULES
 from ganneal.scores import SCORES
 from ganneal.solvers import OPTIMIZERS, SOLVERS
+from ganneal.twosample import KERNELS, TESTS
 
 KINDS: dict[str, tuple[Registry[Any], str]] = {
     "objectives": (OBJECTIVES, "what critic and generator minimise"),
@@ -27,6 +29,9 @@ KINDS: dict[str, tuple[Registry[Any], str]] = {
     "solvers": (SOLVERS, "how the losses become steps"),
     "optimizers": (OPTIMIZERS, "how one step moves parameters"),
     "networks": (NETWORKS, "pairs of generator and critic"),
+    "tests": (TESTS, "two-sample tests, for `ganneal test` and `evaluate`"),
+    "kernels": (KERNELS, "of the test `mmd`"),
+    "features": (FEATURES, "what `ganneal evaluate` compares on"),
     "sources": (SOURCES, "data that are built in; files and arrays come beside them"),
 }
 BEGIN, END = "<!-- parts: written by `make readme` -->", "<!-- end of parts -->"

@@ -13,7 +13,8 @@ from ganneal.errors import GannealError, RunError, UsageError
 if TYPE_CHECKING:
     from ganneal.api import Run, resume, train
     from ganneal.data import open_source
-    from ganneal.twosample import mmd_test
+    from ganneal.evaluation import evaluate
+    from ganneal.twosample import mmd_test, run_tests
 
 __version__ = "0.1.0"
 
@@ -21,7 +22,15 @@ __version__ = "0.1.0"
 # only before torch is loaded, and costs nothing on a quiet machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_LAZY = {"Run": "api", "resume": "api", "train": "api", "open_source": "data", "mmd_test": "twosample"}
+_LAZY = {
+    "Run": "api",
+    "evaluate": "evaluation",
+    "mmd_test": "twosample",
+    "open_source": "data",
+    "resume": "api",
+    "run_tests": "twosample",
+    "train": "api",
+}
 """Names that need torch are imported when they are asked for: `ganneal --help` must not wait for it."""
 
 
@@ -33,4 +42,15 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'ganneal' has no attribute '{name}'")
 
 
-__all__ = ["GannealError", "Run", "RunError", "UsageError", "mmd_test", "open_source", "resume", "train"]
+__all__ = [
+    "GannealError",
+    "Run",
+    "RunError",
+    "UsageError",
+    "evaluate",
+    "mmd_test",
+    "open_source",
+    "resume",
+    "run_tests",
+    "train",
+]

@@ -11,6 +11,8 @@ VERBS = {
     "train": "train a generator and judge it:           ganneal train digits",
     "resume": "continue an interrupted run:              ganneal resume runs/digits-1",
     "sample": "draw samples from a run:                  ganneal sample runs/digits-1 -n 64 -o out.png",
+    "test": "do two samples differ, and where:         ganneal test real.npy fake.npy",
+    "evaluate": "judge a run's generator in numbers:       ganneal evaluate runs/digits-1",
     "report": "write report.html of a run anew:          ganneal report runs/digits-1",
     "recipes": "list named configurations, or show one:   ganneal recipes digits",
     "info": "versions, devices, and all part names:    ganneal info",
@@ -19,7 +21,7 @@ VERBS = {
 
 def usage() -> str:
     """The page of `ganneal --help`."""
-    verbs = "\n".join(f"  {verb:<9}{line}" for verb, line in VERBS.items())
+    verbs = "\n".join(f"  {verb:<10}{line}" for verb, line in VERBS.items())
     return f"""usage: ganneal VERB [arguments]
 
 Adversarial training that can be trusted: annealed, stabilised and tested.

@@ -25,12 +25,14 @@ def main(args: list[str]) -> int:
     from ganneal.data import SOURCES
     from ganneal.engine.config import recipes
     from ganneal.engine.devices import environment
+    from ganneal.features import FEATURES
     from ganneal.nets import NETWORKS
     from ganneal.objectives import OBJECTIVES
     from ganneal.penalties import PENALTIES
     from ganneal.schedules import SCHEDULES
     from ganneal.scores import SCORES
     from ganneal.solvers import OPTIMIZERS, SOLVERS
+    from ganneal.twosample import KERNELS, TESTS
 
     parts: dict[str, Iterable[str]] = {
         "sources": SOURCES,
@@ -41,6 +43,9 @@ def main(args: list[str]) -> int:
         "networks": NETWORKS,
         "solvers": SOLVERS,
         "optimizers": OPTIMIZERS,
+        "tests": TESTS,
+        "kernels": KERNELS,
+        "features": FEATURES,
         "recipes": recipes(),
     }
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

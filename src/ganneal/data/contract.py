@@ -62,6 +62,16 @@ class Source:
         """Up to n examples that `rows` never returns, the first of a fixed random order: float32 [<= n, *shape]."""
         raise NotImplementedError
 
+    @property
+    def count(self) -> int | None:
+        """How many examples there are in all, training and held-out; None where draws are unlimited."""
+        return self.size
+
+    def examples(self, n: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """Up to n different examples, of the training and the held-out part alike, in random order, exactly as they are
+        in the user's units, and their labels where there are any. Toys: n fresh draws."""
+        raise NotImplementedError
+
     def decode(self, x: Tensor) -> np.ndarray:
         """Back to the user's units: x [B, *shape] to uint8 [B, H, W, C] (one channel: [B, H, W]) or numbers [B, d]."""
         raise NotImplementedError
@@ -115,6 +125,11 @@ def own_split(name: str, train: int, test: int, options: Options) -> tuple[Indic
     if test < 1:
         raise UsageError(f"{name}: its test part has no examples; at least 1 is needed")
     return np.arange(train), train + np.random.default_rng(options.seed).permutation(test)
+
+
+def choose(count: int, n: int, generator: torch.Generator) -> Indices:
+    """Up to n different positions below count, in random order."""
+    return torch.randperm(count, generator=generator)[:n].numpy()
 
 
 def _whole(value: object) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganneal.data.contract import MAX_SIDE, MIN_SIDE, Indices, Options, Source
+from ganneal.data.contract import MAX_SIDE, MIN_SIDE, Indices, Options, Source, choose
 from ganneal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,13 +43,31 @@ class Images(Source):
         """float32 [<= n, C, H, W] in [-1, 1]."""
         return self._floats(self.test[: max(n, 0)])
 
+    @property
+    def count(self) -> int:
+        """Images, training and held-out."""
+        return len(self.train) + len(self.test)
+
+    def examples(self, n: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """uint8 [<= n, H, W, C], or [<= n, H, W] for one channel; only these are decoded."""
+        chosen = choose(len(self.train) + len(self.test), n, generator)
+        pixels = self.fetch(np.concatenate([self.train, self.test])[chosen])
+        if self.labels is None or self.heldout_labels is None:
+            return _channels_last(pixels), None
+        return _channels_last(pixels), torch.cat([self.labels, self.heldout_labels]).numpy()[chosen]
+
     def decode(self, x: Tensor) -> np.ndarray:
         """x [B, C, H, W] in [-1, 1] (values outside are clipped) to uint8 [B, H, W, C]; one channel: [B, H, W]."""
         pixels = x.detach().float().add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy()
-        return pixels[:, 0] if pixels.shape[1] == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+        return _channels_last(pixels)
 
     def _floats(self, positions: Indices) -> Tensor:
         return torch.from_numpy(self.fetch(positions)).float().div_(127.5).sub_(1)
+
+
+def _channels_last(pixels: np.ndarray) -> np.ndarray:
+    """[B, C, H, W] to [B, H, W, C], or [B, H, W] for one channel."""
+    return pixels[:, 0] if pixels.shape[1] == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
 
 
 class Decoded:

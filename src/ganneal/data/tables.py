@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganneal.data.contract import Indices, Options, Source, split
+from ganneal.data.contract import Indices, Options, Source, choose, split
 from ganneal.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Table(Source):
-    """Rows [size, d] of numbers; x = (value - mean) / std with the moments [d] of the training part."""
+    """Rows [size, d] of numbers; x = (value - mean) / std with the moments [d] of the training part. `original` [N, d] is
+    the whole table as it was read."""
 
+    original: np.ndarray
     values: Tensor
     held: Tensor
     mean: np.ndarray
@@ -29,6 +31,15 @@ class Table(Source):
     def heldout(self, n: int) -> Tensor:
         """float32 [<= n, d], standardised with the training part's moments."""
         return self.held[: max(n, 0)].clone()
+
+    @property
+    def count(self) -> int:
+        """Rows, training and held-out."""
+        return len(self.original)
+
+    def examples(self, n: int, generator: torch.Generator) -> tuple[np.ndarray, None]:
+        """float64 [<= n, d], bit for bit as read."""
+        return self.original[choose(len(self.original), n, generator)], None
 
     def decode(self, x: Tensor) -> np.ndarray:
         """x [B, d] to float64 [B, d] in the table's own units."""
@@ -63,6 +74,7 @@ def table(
         shape=(values.shape[1],),
         size=len(train),
         columns=columns,
+        original=values,
         values=torch.from_numpy(((values[train] - mean) / std).astype(np.float32)),
         held=torch.from_numpy(((values[test] - mean) / std).astype(np.float32)),
         mean=mean,

@@ -42,6 +42,10 @@ class Toy(Source):
         blocks = [self.sample(BLOCK, generator) for _ in range(max(1, math.ceil(n / BLOCK)))]
         return torch.cat(blocks)[: max(n, 0)]
 
+    def examples(self, n: int, generator: torch.Generator) -> tuple[np.ndarray, None]:
+        """n fresh draws, float32 [n, d]."""
+        return self.sample(n, generator).numpy(), None
+
     def decode(self, x: Tensor) -> np.ndarray:
         """x as a numpy array: toys have no other units."""
         return x.detach().cpu().numpy()

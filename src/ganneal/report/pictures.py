@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ganneal.errors import UsageError
-from ganneal.report.plots import frame, image_grid, png, scatter
+from ganneal.report.plots import SIDE, frame, image_grid, png, scatter
 
 LARGE, BESIDE, STRIP = 330_000, 160_000, 36_000  # raw bytes of each picture: the page stays below 1.5 MB even for noise
 EARLIER = 6
@@ -74,19 +74,20 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _images(latest: Mapping[str, np.ndarray], earlier: list[Path], when: str) -> Gallery:
-    main = _grid(latest["x"], LARGE, 64)
+    main = grid(latest["x"], LARGE, 64)
     real = latest.get("real")
-    beside = _grid(real, BESIDE, 36) if real is not None and real.dtype == np.uint8 and len(real) else None
-    strip = [(path, _grid(_load(path)["x"], STRIP, 9)) for path in earlier]
+    beside = grid(real, BESIDE, 36) if real is not None and real.dtype == np.uint8 and len(real) else None
+    strip = [(path, grid(_load(path)["x"], STRIP, 9)) for path in earlier]
     return Gallery(
-        _picture(png(main), f"Grid of generated images {when}", f"Samples {when}"),
-        _picture(png(beside), "Grid of held-out real images", "Held-out data") if beside else None,
-        tuple(_picture(png(grid), f"Generated images {_after(path)}", _short(path)) for path, grid in strip),
+        picture(png(main), f"Grid of generated images {when}", f"Samples {when}"),
+        picture(png(beside), "Grid of held-out real images", "Held-out data") if beside else None,
+        tuple(picture(png(sheet), f"Generated images {_after(path)}", _short(path)) for path, sheet in strip),
     )
 
 
-def _grid(images: np.ndarray, budget: int, most: int) -> Image.Image:
-    """As many images as fit the budget, at least 9, made smaller where even those do not fit."""
+def grid(images: np.ndarray, budget: int, most: int, side: int = SIDE) -> Image.Image:
+    """As many images as fit the budget, at least 9, made smaller where even those do not fit; tiny ones are blown up to
+    about `side` pixels."""
     each = int(np.prod(images.shape[1:]))
     count = int(np.clip(budget // max(1, each), 9, most))
     count = min(count, len(images))
@@ -97,7 +98,7 @@ def _grid(images: np.ndarray, budget: int, most: int) -> Image.Image:
         size = (max(1, int(images.shape[2] * scale)), max(1, int(images.shape[1] * scale)))
         flat = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
         images = np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)) for image in flat])
-    return image_grid(images, columns)
+    return image_grid(images, columns, side)
 
 
 def _vectors(latest: Mapping[str, np.ndarray], earlier: list[Path], when: str) -> Gallery:
@@ -117,7 +118,7 @@ def _vectors(latest: Mapping[str, np.ndarray], earlier: list[Path], when: str) -
     what = {1: "Histogram", 2: "Scatter plot"}.get(x.shape[1], "Pair plot of the first columns")
     alt = f"{what} of {len(x):,} samples {when}" + (", over held-out data" if real is not None else "")
     strip = [_thumbnail(path, limits, real, modes) for path in earlier]
-    return Gallery(_picture(light, alt, caption, dark), None, tuple(strip))
+    return Gallery(picture(light, alt, caption, dark), None, tuple(strip))
 
 
 def _thumbnail(path: Path, limits: Any, real: Any, modes: Any) -> Picture:
@@ -129,8 +130,8 @@ def _thumbnail(path: Path, limits: Any, real: Any, modes: Any) -> Picture:
         )
     except UsageError:  # no finite sample at that moment: that is news, not an error
         light = dark = png(Image.new("LA", (135, 135), (128, 40)))
-        return _picture(light, f"No finite sample {_after(path)}", f"{_short(path)}: not finite", dark)
-    return _picture(light, f"Samples {_after(path)}", _short(path), dark)
+        return picture(light, f"No finite sample {_after(path)}", f"{_short(path)}: not finite", dark)
+    return picture(light, f"Samples {_after(path)}", _short(path), dark)
 
 
 def _after(path: Path) -> str:
@@ -145,7 +146,8 @@ def _short(path: Path) -> str:
     return str(count)
 
 
-def _picture(data: bytes, alt: str, caption: str, dark: bytes | None = None) -> Picture:
+def picture(data: bytes, alt: str, caption: str, dark: bytes | None = None) -> Picture:
+    """A PNG file as a `Picture`."""
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")  # of the PNG header
     return Picture(_url(data), alt, caption, width, height, _url(dark) if dark else None)
 

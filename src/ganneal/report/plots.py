@@ -90,7 +90,7 @@ def scatter(
     left, bottom, top = (0.02, 0.02, 0.02) if small else (0.75 if d > 2 else 0.5, 0.5, 0.35 if d < 3 else 0.1)
     figure.subplots_adjust(left / inches[0], bottom / inches[1], 1 - 0.1 / inches[0], 1 - top / inches[1])
     if d == 1:
-        _histogram(figure.subplots(), x[:, 0], None if real is None else real[:, 0], limits[0], colours)
+        histogram(figure.subplots(), x[:, 0], None if real is None else real[:, 0], limits[0], colours)
     elif d == 2:
         _plane(figure.subplots(), x, real, modes, spread, limits, colours, small, square=x.shape[1] == 2)
     else:
@@ -101,13 +101,13 @@ def scatter(
                 if j > i:
                     axes[i, j].set_visible(False)
                 elif i == j:
-                    _histogram(axes[i, j], x[:, i], None if own is None else own[:, 0], limits[i], colours)
+                    histogram(axes[i, j], x[:, i], None if own is None else own[:, 0], limits[i], colours)
                 else:
                     pair = None if modes is None else modes[:, [j, i]]
                     _plane(axes[i, j], x[:, [j, i]], own, pair, spread, (limits[j], limits[i]), colours, small)
     label = list(names) or [f"x{k + 1}" for k in range(d)]
     for axis in figure.axes:
-        _calm(axis, colours, small)
+        calm(axis, colours, small)
         row, column = divmod(figure.axes.index(axis), d if d > 2 else 1)
         if not small and (d == 1 or d > 2):
             axis.set_xlabel(label[column] if row == d - 1 or d == 1 else "", color=colours["ink"], fontsize=10)
@@ -182,7 +182,8 @@ def _plane(
         axis.set_aspect("equal", adjustable="box")
 
 
-def _histogram(axis: Any, x: Any, real: Any, limits: Any, colours: Any) -> None:
+def histogram(axis: Any, x: Any, real: Any, limits: Any, colours: Any) -> None:
+    """Shares of x [n] as filled bars (colour "model"), and of real [m] as a line (colour "ink")."""
     bins = np.linspace(limits[0], limits[1], 41)
     share = 1 / (bins[1] - bins[0])  # samples outside the limits count in the density, so it may integrate to less
     axis.hist(x, bins, weights=np.full(len(x), share / len(x)), color=colours["model"], alpha=0.55)
@@ -193,7 +194,8 @@ def _histogram(axis: Any, x: Any, real: Any, limits: Any, colours: Any) -> None:
     axis.set_yticks([])
 
 
-def _calm(axis: Any, colours: Any, small: bool) -> None:
+def calm(axis: Any, colours: Any, small: bool = False) -> None:
+    """Axes without a background, in the colours of the page."""
     axis.patch.set_alpha(0)
     for side, spine in axis.spines.items():
         spine.set_visible(small or side in ("left", "bottom"))

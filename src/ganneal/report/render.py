@@ -1,23 +1,20 @@
 """One run folder in, one self-contained HTML page out."""
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
 
 from ganneal.engine.events import read
 from ganneal.errors import UsageError
 from ganneal.report.charts import charts
+from ganneal.report.page import environment, script, write_page
 from ganneal.report.pictures import gallery
-from ganneal.report.verdict import duration, guard_sentence, judge, number, percent, tests_of
+from ganneal.report.verdict import duration, guard_sentence, judge, number, tests_of
 
 Events = Sequence[Mapping[str, Any]]
 
@@ -32,30 +29,7 @@ def render(run_dir: Path | str) -> Path:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: no such run folder; allowed: a folder that `ganneal train` has written")
-    page = _environment().get_template("page.html").render(_content(run_dir))
-    path, temporary = run_dir / "report.html", run_dir / f".report.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def _environment() -> Environment:
-    folder = files("ganneal.report")
-    environment = Environment(
-        loader=DictLoader({"page.html": folder.joinpath("page.html").read_text(encoding="utf-8")}),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined,
-    )  # fmt: skip
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "share": lambda v: number(v) if v is None else f"{100 * v:.1f} %",
-    }
-    for name in ("page.css", "page.js", "uplot.min.js", "uplot.min.css"):
-        environment.globals[name.replace(".", "_")] = Markup(folder.joinpath(name).read_text(encoding="utf-8"))
-    return environment
+    return write_page(run_dir / "report.html", environment().get_template("page.html").render(_content(run_dir)))
 
 
 def _content(run_dir: Path) -> dict[str, Any]:
@@ -76,7 +50,7 @@ def _content(run_dir: Path) -> dict[str, Any]:
         "facts": _facts(events, start),
         "gallery": gallery(run_dir, events),
         "charts": drawn,
-        "chart_data": _script(drawn),
+        "chart_data": script(drawn),
         "modes": _modes((verdict or {}).get("modes")),
         "metrics": (verdict or {}).get("metrics") or {},
         "tests": tests,
@@ -148,9 +122,3 @@ def _flat(value: Any, prefix: str = "") -> Any:
     elif prefix:
         scalar = isinstance(value, str | int | float | bool) or value is None
         yield prefix, str(value) if scalar else json.dumps(value, default=str, ensure_ascii=False)
-
-
-def _script(value: Any) -> Markup:
-    """JSON for a script tag: no `<`, `>` or `&`, so that no text can end the tag."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -113,6 +113,15 @@ def percent(value: Any) -> str:
     return f"{100 * value:.0f} %" if value >= 0.01 else "< 1 %"
 
 
+def p_value(value: float | None) -> str:
+    """A p-value with two digits that count.
+
+    >>> p_value(0.000499), p_value(0.3149), p_value(1.0), p_value(None)
+    ('0.0005', '0.31', '1', '–')
+    """
+    return DASH if value is None else f"{value:.2g}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words.
 

@@ -103,9 +103,9 @@ def sums(
     progress  is told the share that is done
     """
     size, kinds, b = gram.size, gram.count, labels.shape[1]
-    kw = {"dtype": torch.float64}
-    within, rows, first = torch.zeros(kinds, b, **kw), torch.zeros(kinds, size, **kw), torch.zeros(kinds, size, **kw)
-    squares, scale, shift = torch.zeros(kinds, 3, **kw), torch.zeros(kinds, **kw), torch.zeros(kinds, **kw)
+    within, squares = torch.zeros(kinds, b, dtype=torch.float64), torch.zeros(kinds, 3, dtype=torch.float64)
+    rows, first = torch.zeros(2, kinds, size, dtype=torch.float64)
+    scale, shift = torch.zeros(2, kinds, dtype=torch.float64)
     pieces = [slice(start, min(start + tile, size)) for start in range(0, size, tile)]
     done, everything = 0, len(pieces) * (len(pieces) + 1) / 2
     for i, r in enumerate(pieces):

@@ -55,6 +55,11 @@ def check_request(permutations: int, level: float) -> None:
     """Raises UsageError for a level that is none, and for so few permutations that p <= 0.05 cannot happen."""
     if isinstance(permutations, bool) or not isinstance(permutations, int) or permutations < 19:
         raise UsageError(f"permutations: got {permutations}; allowed: at least 19")
+    check_level(level)
+
+
+def check_level(level: float) -> None:
+    """Raises UsageError unless 0 < level < 1."""
     if not 0 < level < 1:
         raise UsageError(f"level: got {level}; allowed: between 0 and 1")
 

@@ -43,8 +43,8 @@ class Blocks:
         """From a matrix [m + n, m + n], x first; differentiable."""
         kxx, kyy, kxy = off_diagonal(gram[:m, :m]), off_diagonal(gram[m:, m:]), gram[:m, m:]
         diagonal = gram.diagonal()[:m] + gram.diagonal()[m:] if 2 * m == len(gram) else None
-        squares = (k.square().sum() for k in (kxx, kyy, kxy))
-        return cls(kxx.sum(1), kxy.sum(1), kyy.sum(1), kxy.sum(0), *squares, diagonal)
+        x2, y2, xy2 = (k.square().sum() for k in (kxx, kyy, kxy))
+        return cls(kxx.sum(1), kxy.sum(1), kyy.sum(1), kxy.sum(0), x2, y2, xy2, diagonal)
 
     @classmethod
     def of_sums(cls, sums: Sums, m: int, kernel: int = 0) -> "Blocks":

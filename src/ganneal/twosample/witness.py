@@ -37,9 +37,8 @@ def witness(x: Tensor, y: Tensor, points: Tensor, kernel: Kernel) -> Tensor:
     """w at points [p, d] from samples x [m, d] and y [n, d]: [p]."""
     parts = []
     for piece in points.split(CHUNK):
-        mine = sum(kernel.gram(piece, some).sum(1) for some in x.split(CHUNK)) / len(x)
-        theirs = sum(kernel.gram(piece, some).sum(1) for some in y.split(CHUNK)) / len(y)
-        parts.append(mine - theirs)
+        mine, theirs = (torch.stack([kernel.gram(piece, v).sum(1) for v in s.split(CHUNK)]).sum(0) for s in (x, y))
+        parts.append(mine / len(x) - theirs / len(y))
     return torch.cat(parts)
 
 

@@ -1,0 +1,272 @@
+"""From two sources to one comparison: read them, put them on a common scale, test them, and find where they differ."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganneal.api import Run
+from ganneal.data import Source, open_source
+from ganneal.errors import UsageError, nearest
+from ganneal.twosample.battery import DEFAULT, PAIRED, Battery, build, run_tests
+from ganneal.twosample.conditional import conditional_test
+from ganneal.twosample.relative import relative_test
+from ganneal.twosample.result import TestResult
+from ganneal.twosample.witness import Extremes, witness_extremes
+
+MOST = 5000
+COLUMNS = 50
+"""Columns up to which a test of single columns is part of the default battery."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Examples in the user's units: numbers [n, d], or pictures uint8 [n, H, W] or [n, H, W, C]; `total` is how many
+    there are where only some were taken."""
+
+    name: str
+    values: np.ndarray
+    columns: tuple[str, ...] | None = None
+    labels: np.ndarray | None = None
+    total: int | None = None
+
+    @property
+    def pictures(self) -> bool:
+        """Whether these are images."""
+        return self.values.ndim > 2
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `ganneal test` found: the samples as they were compared, the tests, the verdict, and where they differ.
+
+    x, y      float64 [m, d], [n, d] on the common scale: columns divided by the pooled standard deviation, pixels in
+              [0, 1]
+    notes     what a reader must know: examples left out, shares of examples that both samples hold
+    given     the test of equality given a label, where one was asked for
+    relative  the test of which of two models is closer, where there are two
+    """
+
+    real: Samples
+    fake: Samples
+    x: Tensor
+    y: Tensor
+    battery: Battery
+    where: Extremes
+    seed: int
+    notes: tuple[str, ...] = ()
+    given: TestResult | None = None
+    relative: TestResult | None = None
+    other: Samples | None = field(default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the samples, ready for JSON."""
+        tests = [
+            {**r.to_dict(), "adjusted": p} for r, p in zip(self.battery.results, self.battery.adjusted, strict=True)
+        ]
+        return {
+            "real": self.real.name, "fake": self.fake.name, "other": self.other.name if self.other else None,
+            "sentence": self.sentence(), "rejected": self.battery.rejected, "level": self.battery.level,
+            "seed": self.seed, "tests": tests, "where": self.where.to_dict(), "notes": list(self.notes),
+            "given": self.given.to_dict() if self.given else None,
+            "relative": self.relative.to_dict() if self.relative else None,
+        }  # fmt: skip
+
+    def sentence(self) -> str:
+        """The verdict in one sentence, and the relative one where there is one."""
+        said = [self.battery.sentence()]
+        if self.given is not None:
+            said.append("Given the label: " + self.given.sentence())
+        if self.relative is not None:
+            said.append(self._closer())
+        return " ".join(said)
+
+    def _closer(self) -> str:
+        assert self.relative is not None and self.other is not None
+        closer, pvalue = self.relative.details["closer"], self.relative.pvalue
+        if closer == "undecided":
+            return f"Which of {self.fake.name} and {self.other.name} is closer cannot be told (p = {pvalue:.2g})."
+        first, second = (self.fake, self.other) if closer == "y" else (self.other, self.fake)
+        return f"{first.name} is closer to {self.real.name} than {second.name} (p = {min(pvalue, 1 - pvalue):.2g})."
+
+
+def read_samples(
+    source: Any, *, n: int = MOST, seed: int = 0, size: int | None = None, name: str | None = None
+) -> Samples:
+    """Up to n examples of a source (any that `open_source` opens, or a run folder, of which n samples are drawn).
+
+    size   side of square images, where a folder holds several sizes
+
+    Raises UsageError with one line that names the source.
+    """
+    if isinstance(source, (str, os.PathLike)) and (Path(source) / "config.yaml").is_file():
+        run = Run(Path(source))
+        opened = run.source()
+        values = run.sample(n, seed=seed)
+        return Samples(name or str(source), values, opened.columns)
+    opened = source if isinstance(source, Source) else open_source(source, size=size)
+    values, labels = opened.examples(n, torch.Generator().manual_seed(seed))
+    total = opened.count if opened.count != len(values) else None
+    return Samples(name or opened.name, values, opened.columns, labels, total)
+
+
+def read_all(sources: Sequence[Any], *, n: int = MOST, seed: int = 0, size: int | None = None) -> list[Samples]:
+    """Independent samples of several sources, each with a seed of its own.
+
+    Raises UsageError for a file, a folder or a finite source that is given twice: two parts of one set overlap.
+    """
+    opened: dict[str, Any] = {}
+    for text in map(str, sources):
+        if text in opened and ((Path(text) / "config.yaml").is_file() or opened[text].count is not None):
+            raise UsageError(f"{text}: given twice; allowed: two independent samples (--calibrate compares its halves)")
+        opened[text] = text if (Path(text) / "config.yaml").is_file() else open_source(text, size=size)
+    return [read_samples(opened[str(text)], n=n, seed=seed + k, name=str(text)) for k, text in enumerate(sources)]
+
+
+def compare(
+    real: Samples, fake: Samples, other: Samples | None = None, *, tests: Sequence[str] | None = None,
+    without: Sequence[str] = (), given: str | None = None, level: float = 0.05, seed: int = 0,
+    watch: Callable[[str], None] | None = None,
+) -> Comparison:  # fmt: skip
+    """Test whether two samples come from one distribution; with a second model `other`, also which of both is closer.
+
+    tests     names with arguments (default: a battery of quick ones that suits the width)
+    without   columns to leave out
+    given     "labels" (of images), or the name of a column: also test equality given that label; the column is left out
+              of the examples
+
+    Raises UsageError, in one line, for samples that cannot be compared.
+    """
+    third = (other,) if other is not None else ()
+    left_out = [*without, *([given] if given not in (None, "labels") else [])]
+    vectors = vectors_of(real, fake, *third, without=left_out)
+    notes = [f"{len(s):,} random examples of {s.total:,} in {s.name} are used" for s in (real, fake, *third) if s.total]
+    chosen = tests or [t for t in DEFAULT if t != "ks" or vectors[0].shape[1] <= COLUMNS]
+    if len(real) != len(fake) and (paired := [t for t in chosen if t.partition("(")[0] in PAIRED]):
+        notes.append(
+            f"{', '.join(paired)}: examples come in pairs, so the larger sample is cut to {min(len(real), len(fake)):,}"
+        )
+    if shared := _shared(vectors[0], vectors[1], real.name, fake.name):
+        notes.append(f"{shared:.0%} of the examples of {fake.name} are also in {real.name}, number by number")
+    for text in chosen:
+        build(text)
+    conditional = None
+    if given is not None:
+        if watch is not None:
+            watch(f"given {given}")
+        a, b = _labels(real, given), _labels(fake, given)
+        conditional = conditional_test(vectors[0], vectors[1], a, b, seed=seed, level=level)
+    relative = None
+    if other is not None:
+        if watch is not None:
+            watch("relative")
+        relative = relative_test(vectors[0], vectors[1], vectors[2], level=level)
+    shape = _example_shape(real, vectors[0])
+    battery = run_tests(
+        vectors[0].reshape(shape), vectors[1].reshape(shape), chosen, seed=seed, level=level, watch=watch
+    )
+    return Comparison(
+        real, fake, vectors[0], vectors[1], battery, witness_extremes(vectors[0], vectors[1], seed=seed), seed,
+        tuple(notes), conditional, relative, other,
+    )  # fmt: skip
+
+
+def vectors_of(*samples: Samples, without: Sequence[str] = ()) -> list[Tensor]:
+    """Samples of one kind on their common scale, float64 [n, d] each."""
+    for other in samples[1:]:
+        _check_alike(samples[0], other)
+    return _scaled([s.values for s in samples], samples[0], _kept(samples[0], without))
+
+
+def _check_alike(real: Samples, fake: Samples) -> None:
+    """Raises UsageError for pictures against numbers, other sizes, other columns."""
+    a, b = real.values.shape[1:], fake.values.shape[1:]
+    if real.pictures != fake.pictures:
+        kinds = ["images" if s.pictures else "a table" for s in (real, fake)]
+        raise UsageError(f"{real.name} holds {kinds[0]} and {fake.name} {kinds[1]}; allowed: two of a kind")
+    if a != b:
+        what = (
+            "x".join(map(str, a)) + " pixels and " + "x".join(map(str, b))
+            if real.pictures
+            else f"{a[0]} and {b[0]} columns"
+        )
+        hint = "pass --size, or convert to the same channels" if real.pictures else "choose the same columns in both"
+        raise UsageError(f"{real.name} and {fake.name}: got {what}; allowed: equal ({hint})")
+    named = [s.columns for s in (real, fake) if s.columns and s.columns != _default_columns(a[0])]
+    if len(named) == 2 and named[0] != named[1]:
+        odd = next((p, q) for p, q in zip(*named, strict=True) if p != q)
+        raise UsageError(
+            f"{real.name} and {fake.name}: columns differ ('{odd[0]}' and '{odd[1]}'); allowed: the same, in order"
+        )
+
+
+def _default_columns(width: int) -> tuple[str, ...]:
+    return tuple(f"x{i}" for i in range(width))
+
+
+def _kept(real: Samples, without: Sequence[str]) -> list[int]:
+    if real.pictures:
+        if without:
+            raise UsageError(f"without: got {without[0]}; allowed for tables only, and {real.name} holds images")
+        return []
+    columns = real.columns or _default_columns(real.values.shape[1])
+    for name in without:
+        if name not in columns:
+            raise UsageError(f"{real.name} has no column '{name}': {nearest(name, columns)}")
+    keep = [i for i, name in enumerate(columns) if name not in without]
+    if not keep:
+        raise UsageError("without: no column is left to compare")
+    return keep
+
+
+def _scaled(values: Sequence[np.ndarray], real: Samples, keep: list[int]) -> list[Tensor]:
+    """Pixels in [0, 1]; columns over the standard deviation of all samples together, which no relabeling changes."""
+    if real.pictures:
+        return [torch.from_numpy(_channels_first(v).reshape(len(v), -1) / 255.0) for v in values]
+    tensors = [torch.from_numpy(np.ascontiguousarray(v[:, keep], dtype=np.float64)) for v in values]
+    pool = torch.cat(tensors)
+    if constant := [i for i, column in zip(keep, pool.T, strict=True) if bool((column == column[0]).all())]:
+        names = real.columns or _default_columns(real.values.shape[1])
+        listing = " ".join(names[i] for i in constant)
+        raise UsageError(
+            f"{real.name}: column '{names[constant[0]]}' has the same value everywhere, so it says nothing; leave it out "
+            f"with --without {listing}"
+        )
+    middle, spread = pool.mean(0), pool.std(0)
+    return [(t - middle) / spread for t in tensors]
+
+
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    return pixels[:, None] if pixels.ndim == 3 else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+def _example_shape(real: Samples, x: Tensor) -> tuple[int, ...]:
+    """[-1, d], or [-1, C, H, W] of pictures."""
+    return (-1, *(_channels_first(real.values[:1]).shape[1:] if real.pictures else x.shape[1:]))
+
+
+def _shared(x: Tensor, y: Tensor, first: str, second: str) -> float:
+    """The share of y's examples that x holds too. Raises UsageError where all of both are shared."""
+    rows, others = (Counter(row.tobytes() for row in v.numpy()) for v in (x, y))
+    distinct = len(rows) > len(x) // 2  # of numbers that repeat, equal ones in both samples say nothing
+    if (x.shape == y.shape and bool((x == y).all())) or (distinct and rows == others):
+        raise UsageError(f"{first} and {second} hold the same examples; allowed: two independent samples")
+    return sum(others[row] for row in others if row in rows) / len(y) if distinct else 0.0
+
+
+def _labels(samples: Samples, given: str) -> np.ndarray:
+    if samples.pictures or given == "labels":
+        if samples.labels is None:
+            raise UsageError(f"{samples.name} has no labels; allowed with --given: data that come with labels")
+        return samples.labels
+    columns = samples.columns or _default_columns(samples.values.shape[1])
+    return samples.values[:, columns.index(given)]
