@@ -14,13 +14,14 @@ from torch import Tensor
 from ganneal.api import Run
 from ganneal.data import Source, open_source
 from ganneal.errors import UsageError, nearest
+from ganneal.features import build as build_features
 from ganneal.twosample.battery import DEFAULT, PAIRED, Battery, build, run_tests
 from ganneal.twosample.conditional import conditional_test
 from ganneal.twosample.relative import relative_test
 from ganneal.twosample.result import TestResult
 from ganneal.twosample.witness import Extremes, witness_extremes
 
-MOST = 5000
+MOST = 2000
 COLUMNS = 50
 """Columns up to which a test of single columns is part of the default battery."""
 
@@ -50,7 +51,7 @@ class Comparison:
     """What `ganneal test` found: the samples as they were compared, the tests, the verdict, and where they differ.
 
     x, y      float64 [m, d], [n, d] on the common scale: columns divided by the pooled standard deviation, pixels in
-              [0, 1]
+              [0, 1], or features
     notes     what a reader must know: examples left out, shares of examples that both samples hold
     given     the test of equality given a label, where one was asked for
     relative  the test of which of two models is closer, where there are two
@@ -134,13 +135,14 @@ def read_all(sources: Sequence[Any], *, n: int = MOST, seed: int = 0, size: int 
 
 def compare(
     real: Samples, fake: Samples, other: Samples | None = None, *, tests: Sequence[str] | None = None,
-    without: Sequence[str] = (), given: str | None = None, level: float = 0.05, seed: int = 0,
+    without: Sequence[str] = (), given: str | None = None, features: str | None = None, level: float = 0.05, seed: int = 0,
     watch: Callable[[str], None] | None = None,
 ) -> Comparison:  # fmt: skip
     """Test whether two samples come from one distribution; with a second model `other`, also which of both is closer.
 
     tests     names with arguments (default: a battery of quick ones that suits the width)
     without   columns to leave out
+    features  what images are compared on, such as "random(d=64)" or "classifier('FILE.npz')"; default: pixels
     given     "labels" (of images), or the name of a column: also test equality given that label; the column is left out
               of the examples
 
@@ -148,7 +150,7 @@ def compare(
     """
     third = (other,) if other is not None else ()
     left_out = [*without, *([given] if given not in (None, "labels") else [])]
-    vectors = vectors_of(real, fake, *third, without=left_out)
+    vectors = vectors_of(real, fake, *third, without=left_out, features=features)
     notes = [f"{len(s):,} random examples of {s.total:,} in {s.name} are used" for s in (real, fake, *third) if s.total]
     chosen = tests or [t for t in DEFAULT if t != "ks" or vectors[0].shape[1] <= COLUMNS]
     if len(real) != len(fake) and (paired := [t for t in chosen if t.partition("(")[0] in PAIRED]):
@@ -170,7 +172,7 @@ def compare(
         if watch is not None:
             watch("relative")
         relative = relative_test(vectors[0], vectors[1], vectors[2], level=level)
-    shape = _example_shape(real, vectors[0])
+    shape = (-1, *vectors[0].shape[1:]) if features else _example_shape(real, vectors[0])
     battery = run_tests(
         vectors[0].reshape(shape), vectors[1].reshape(shape), chosen, seed=seed, level=level, watch=watch
     )
@@ -180,11 +182,20 @@ def compare(
     )  # fmt: skip
 
 
-def vectors_of(*samples: Samples, without: Sequence[str] = ()) -> list[Tensor]:
-    """Samples of one kind on their common scale, float64 [n, d] each."""
+def vectors_of(*samples: Samples, without: Sequence[str] = (), features: str | None = None) -> list[Tensor]:
+    """Samples of one kind on their common scale, float64 [n, d] each; of images also their features, by a recipe that
+    is fitted, where it needs to be, to all samples together, so that no relabeling changes it."""
     for other in samples[1:]:
         _check_alike(samples[0], other)
-    return _scaled([s.values for s in samples], samples[0], _kept(samples[0], without))
+    vectors = _scaled([s.values for s in samples], samples[0], _kept(samples[0], without))
+    if features is None:
+        return vectors
+    if not samples[0].pictures:
+        raise UsageError(f"features: got {features}; allowed for images only, and {samples[0].name} is a table")
+    shape = _channels_first(samples[0].values[:1]).shape[1:]
+    signed = [v.reshape(-1, *shape).float().mul(2).sub(1) for v in vectors]
+    extract = build_features(features).fit(torch.cat(signed))
+    return [extract(v) for v in signed]
 
 
 def _check_alike(real: Samples, fake: Samples) -> None:

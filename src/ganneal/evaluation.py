@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganneal.api import Run
 from ganneal.comparison import Comparison, Samples
+from ganneal.data import Source
 from ganneal.engine.verdict import parts
 from ganneal.errors import UsageError
 from ganneal.features import Classifies
@@ -36,6 +37,8 @@ from ganneal.twosample.witness import witness_extremes
 
 TESTS = ("mmd", "mmd_fuse", "energy", "c2st", "nn")
 SIZE_FOR_BLOCKS = 40
+MOST_KNOWN = 50_000
+"""Training examples that samples are compared with for copies, at most."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,9 @@ def evaluate(
     run: Run, *, features: str | None = None, checkpoint: str = "last", member: int = 0, n: int = 1000,
     tests: Sequence[str] = TESTS, level: float = 0.05, seed: int = 0, watch: Callable[[str], None] | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Judge a run's generator on `features` (default: `raw` for tables and toys, `random` for images), with at most n
-    held-out examples that neither training nor the choice of a checkpoint has seen, as many samples and as many training
-    examples.
+    """Judge a run's generator on `features` (default: `raw` for tables and toys, `random(d=64)` for images), with at most
+    n held-out examples that neither training nor the choice of a checkpoint has seen, as many samples and as many
+    training examples.
 
     Raises UsageError where fewer than 4 examples are held out, and for features that do not fit the data.
     """
@@ -119,15 +122,15 @@ def evaluate(
     say("sampling")
     generator = torch.Generator().manual_seed(seed)
     fake = torch.as_tensor(run.sample(n, seed=seed, member=member, which=checkpoint, units=False))
-    train = source.sample(10 * n, generator) if source.size is None else source.rows(
-        torch.randperm(source.size, generator=generator)[: 20 * n]
-    )  # fmt: skip
-    text = features or ("random" if source.kind == "image" else "raw")
+    train = _training(source, 10 * n, generator)
+    text = features or ("random(d=64)" if source.kind == "image" else "raw")
     say("features")
     extract = build_features(text).fit(train)
     x, y, known = extract(fake), extract(held), extract(train)
     z = known[:n]
     notes = []
+    if source.size is not None and len(train) < source.size:
+        notes.append(f"copies are looked for among {len(train):,} of {source.size:,} training examples")
     if len(z) < n:
         notes.append(f"only {len(z)} training examples for {n} held-out ones: the reference uses fewer examples")
     scores = [*_support(x, y, z), *_distances(x, y, z, seed, notes), *_neighbours(x, y, z, seed)]
@@ -156,6 +159,13 @@ def evaluate(
         comparison,
         tuple(notes),
     )
+
+
+def _training(source: Source, drawn: int, generator: torch.Generator) -> Tensor:
+    """Training examples in random order, all of them up to a limit; so many draws of a toy."""
+    if source.size is None:
+        return source.sample(drawn, generator)
+    return source.rows(torch.randperm(source.size, generator=generator)[:MOST_KNOWN])
 
 
 def _support(x: Tensor, y: Tensor, z: Tensor) -> list[Score]:

@@ -165,3 +165,12 @@ def test_evaluate_a_run(ganneal, folder: Path, small) -> None:
     rejected(ganneal("evaluate", "run", "--member", 3), "member: got 3")
     rejected(ganneal("evaluate", "nowhere"), "not a run folder")
     assert gn.run_tests is not None
+
+
+def test_pictures_on_features(ganneal) -> None:
+    pictures("one", RNG.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8))
+    pictures("two", RNG.integers(0, 120, (40, 8, 8, 3), dtype=np.uint8))
+    said = ganneal("test", "one", "two", "--features", "random(d=16)", *QUICK[:2], "--report", "f.html")
+    assert "verdict: The samples differ" in said.out
+    rejected(ganneal("test", "one", "two", "--features", "randon"), "unknown feature 'randon'", "random")
+    rejected(ganneal("test", "moons", "ring8", "--features", "raw"), "images only")

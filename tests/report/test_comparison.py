@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -104,14 +105,15 @@ def test_the_table_of_tests(tmp_path: Path) -> None:
     rows = re.findall(r"<tr>(.*?)</tr>", page.partition("<tbody>")[2].partition("</tbody>")[0], re.S)
     texts = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows]
     words = "Maximum mean discrepancy with one kernel."
-    mmd = f"mmd {words} 0.064 0.021 0.5 {DASH} 26 % 200 vs 150 permutation 1,000 draws 0.2"
+    mmd = f"mmd {words} 0.064 0.021 0.5 {DASH} 26 % 200 vs 150 permutation 1,000 draws 0.20"
     assert texts[0] == f"no difference {mmd}"
     held_out = f"1 0.5 0.5 0.531 accuracy {DASH} 100 vs 75 of 200 vs 150 permutation 999 draws {DASH}"
     assert texts[1].endswith(held_out)
     assert texts[1].startswith("no difference c2st(classifier=knn) A classifier learns to tell the samples apart")
     assert texts[2].startswith("differ scf")
     assert "4e-07 1e-07" in texts[2]
-    assert texts[2].endswith("chi2(10) 0.2")
+    assert texts[2].endswith("chi2(10) 0.20")
+    assert [chip for row in rows for chip in re.findall('class="chip (.*?)"', row)] == ["calm", "calm", "fail", "calm"]
     assert "half is left out." in page
 
 
@@ -139,8 +141,8 @@ def test_images_are_the_extreme_ones_and_the_confident_ones() -> None:
         "What b has too much of",
         "second",
     )
-    confident = image_grid(found.real.values[:9], 3, 72)
-    assert (np.asarray(image_of(sure.pictures[0].url)) == np.asarray(confident)).all()
+    for picture, values in zip(sure.pictures, (found.real.values[:9], found.fake.values[20:29]), strict=True):
+        assert (np.asarray(image_of(picture.url)) == np.asarray(image_grid(values, 3, 72))).all()
     assert "90 % of a and 80 % of b" in sure.note
     assert [p.caption for p in pixels.pictures] == [
         "mean of a",
@@ -357,26 +359,28 @@ def test_given_the_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("closer", "pvalue", "words"),
+    ("closer", "score", "words"),
     [
         (
             "y",
-            0.9993,
+            -3.2,
             "<b>runs/model-1</b> is closer to real.npz:x: the difference of their MMD² is -3.2 standard errors",
         ),
-        ("z", 0.0007, "<b>runs/model-2</b> is closer"),
-        ("undecided", 0.4, "Which of the two is closer to real.npz:x cannot be told"),
+        ("z", 3.2, "<b>runs/model-2</b> is closer"),
+        ("undecided", 0.25, "Which of the two is closer to real.npz:x cannot be told"),
     ],
 )
-def test_which_is_closer(closer: str, pvalue: float, words: str, tmp_path: Path) -> None:
+def test_which_is_closer(closer: str, score: float, words: str, tmp_path: Path) -> None:
     found = make("line")
     other = Samples("runs/model-2", found.fake.values)
     details = {"closer": closer, "mmd2_y": 0.0123, "mmd2_z": 0.0456}
-    relative = result("relative", pvalue, statistic=-3.2, permutations=0, null="normal", details=details)
+    relative = result(
+        "relative", NormalDist().cdf(-score), statistic=score, permutations=0, null="normal", details=details
+    )
     page = " ".join(page_of(replace(found, other=other, relative=relative), tmp_path).split())
     assert words in page
     assert "200 vs 150 vs 150" in page
-    assert f"one-sided p = {0.4 if closer == 'undecided' else 0.0007}, to be held against 0.025" in page
+    assert f"one-sided p = {0.4 if closer == 'undecided' else 0.00069}, to be held against 0.025" in page
     assert 'MMD² of runs/model-1</th><td class="num">0.0123' in page
     assert ('0.0123 <span class="chip calm">closer' in page) is (closer == "y")
     assert ('0.0456 <span class="chip calm">closer' in page) is (closer == "z")

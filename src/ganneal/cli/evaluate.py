@@ -24,7 +24,7 @@ class Evaluate(BaseModel, use_attribute_docstrings=True):
     """The run folder."""
     features: str | None = None
     """What distances are measured on: raw, pca(d=20), random(d=512), "classifier('FILE.npz')" or "inception('FILE')".
-    Default: raw for tables, random for images."""
+    Default: raw for tables, random(d=64) for images."""
     checkpoint: str = "last"
     """last, best (by the held-out test), or a number of examples."""
     member: int = Field(0, ge=0)

@@ -30,7 +30,7 @@ class Test(BaseModel, use_attribute_docstrings=True):
     """Tests to run, as name or name(argument=value): mmd, mmdagg, mmd_fuse, mmd_o, mmd_ard, mmd_d, mmd_linear,
     mmd_features, energy, c2st, nn, me, scf, ks, wasserstein, sliced, sinkhorn. Default: a battery of quick ones."""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = Field(None, ge=4, le=1_000_000)
-    """Examples used of each sample, at most [5000]; so many are drawn from run folders and built-in sources. With
+    """Examples used of each sample, at most [2000]; so many are drawn from run folders and built-in sources. With
     --calibrate: of each sample of a replication [100, or half of the data]."""
     size: int | None = None
     """Side of square images, where their sizes differ."""
@@ -38,6 +38,9 @@ class Test(BaseModel, use_attribute_docstrings=True):
     """Columns to leave out."""
     given: str | None = None
     """Also test equality given a label: a column's name, or `labels` for images that come with them."""
+    features: str | None = None
+    """What images are compared on: random(d=64), pca(d=20), "classifier('FILE.npz')" or "inception('FILE')". Default:
+    pixels."""
     level: float = Field(0.05, gt=0, lt=1)
     """Chance of a false alarm, of all tests together."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -92,8 +95,8 @@ def _test(request: Test) -> int:
         texts = [text for text in (request.real, request.fake, request.fake_b) if text]
         samples = read_all(texts, n=request.n or MOST, seed=request.seed, size=request.size)
         found = compare(
-            *samples, tests=request.tests, without=request.without or (), given=request.given, level=request.level,
-            seed=request.seed, watch=watch,
+            *samples, tests=request.tests, without=request.without or (), given=request.given,
+            features=request.features, level=request.level, seed=request.seed, watch=watch,
         )  # fmt: skip
         if path is not None:
             watch("report")

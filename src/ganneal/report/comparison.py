@@ -1,6 +1,7 @@
 """What `ganneal test` found, as one self-contained page: the verdict, every test, and where the samples differ."""
 
 import inspect
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,7 +134,7 @@ def _row(result: "TestResult", adjusted: float, level: float) -> dict[str, Any]:
         "part": result.tested is not None,
         "null": result.null,
         "draws": f"{result.permutations:,} draws" if result.permutations else "",
-        "seconds": DASH if result.seconds is None else f"{result.seconds:.1f}",
+        "seconds": DASH if result.seconds is None else f"{result.seconds:.2f}",
     }
 
 
@@ -167,15 +168,18 @@ def _label(value: Any) -> str:
 
 
 def _relative(found: "Comparison") -> dict[str, Any] | None:
-    """The test of which model is closer: both with their MMD^2 to the first sample, and the name of the closer one, None
-    where that cannot be told."""
+    """The test of which model is closer: both with their MMD^2 to the first sample and whether they are the closer one,
+    and its name, None where that cannot be told."""
     result, other = found.relative, found.other
     if result is None or other is None:
         return None
     told = result.details
-    models = [(found.fake.name, told.get("mmd2_y"), "y"), (other.name, told.get("mmd2_z"), "z")]
-    closer = next((name for name, _, key in models if key == told.get("closer")), None)
-    p = result.pvalue if closer is None else min(result.pvalue, 1 - result.pvalue)
+    models = [
+        (sample.name, told.get(f"mmd2_{key}"), told.get("closer") == key)
+        for sample, key in ((found.fake, "y"), (other, "z"))
+    ]
+    closer = next((name for name, _, is_closer in models if is_closer), None)
+    p = max(math.erfc(abs(result.statistic) / math.sqrt(2)) / 2, 1e-300)  # 1 - p would be 0 where y is far closer
     return {"closer": closer, "models": models, "p": p_value(p), "statistic": result.statistic, "level": result.level}
 
 

@@ -73,13 +73,12 @@ class _Side:
     sign: int
     title: str
 
-    def note(self, shown: int) -> str:
-        """What the first `shown` of its extreme examples are."""
+    def note(self) -> str:
+        """What its extreme examples are."""
         if not self.index:
             return ""
-        values = self.witness[:shown]
-        span = f"{values[0]:+.1f} to {values[-1]:+.1f} standard deviations of the witness"
-        if self.sign * values[0] > 0:
+        span = f"the first at {self.witness[0]:+.1f} standard deviations of the witness"
+        if self.sign * self.witness[0] > 0:
             return f"Examples of {self.own} from where it most outweighs {self.other} ({span})."
         return f"{self.other} outweighs {self.own} at every example of {self.own}, least so at these ({span})."
 
@@ -104,7 +103,7 @@ def _of_images(found: "Comparison", first: str, second: str) -> Differences:
             _grid(extreme, f"Examples of {side.own} that are least like {side.other}", "most extreme first"),
             _grid(some, f"Random examples of {side.own}", "random, for comparison"),
         )
-        panels.append(Panel(side.title, side.note(MOST), pictures, side=side.key))
+        panels.append(Panel(side.title, side.note(), pictures, side=side.key))
     panels += [*_confident(found, first, second), _pixels(found, first, second)]
     return Differences(tuple(panels), scales=scale_panel(found))
 
@@ -112,7 +111,7 @@ def _of_images(found: "Comparison", first: str, second: str) -> Differences:
 def _confident(found: "Comparison", first: str, second: str) -> list[Panel]:
     """The examples that a classifier told apart most clearly, if it could."""
     result = result_with(found, "confident_x", "confident_y")
-    if result is None or not result.rejected:
+    if result is None or found.battery.adjusted[found.battery.results.index(result)] > found.battery.level:
         return []
     note = f"Held-out examples that the classifier of {result.name} is most sure of."
     x, y = result.details.get("accuracy_x"), result.details.get("accuracy_y")
@@ -166,7 +165,7 @@ def _of_numbers(found: "Comparison", first: str, second: str) -> Differences:
     for side, own, other in zip(_sides(found, first, second), (real, fake), (fake, real), strict=True):
         index, ordered = side.index[:ROWS], [names[i] for i in order]
         rows = rows_of(own[:, order], other[:, order], ordered, index, side.witness[:ROWS])
-        note = f"{side.note(ROWS)} Marked: outside the middle 90 % of {side.other}."
+        note = f"{side.note()} Marked: outside the middle 90 % of {side.other}."
         tables.append(Table(side.title, note, rows, side.key))
     return Differences(
         (), tuple(columns[:LISTED]), len(names), bool(tested), bool(weighed),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RELABELINGS, RANK = 99, 95
 CHUNK = 1024
-DOTS, CELLS, STEPS = 1500, 90, 300
+DOTS, CELLS, STEPS = 1500, 130, 400
 
 
 def map_panel(
@@ -52,7 +52,7 @@ def map_panel(
     if np.abs(surface).max() > band:
         note += "here it leaves the band inside the lines."
     else:
-        note += "here it does as well" + (": the difference is not in one place." if found.battery.rejected else ".")
+        note += "here it does as well" + (", and shows no one place." if found.battery.rejected else ".")
     marks = _locations(found) * unit + zero
     if len(marks):
         note += " Rings: the locations where the test me compares the samples."

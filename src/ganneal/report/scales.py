@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Curves = Mapping[str, Sequence[tuple[float, float, float]]]
 """For each kernel triples of width / median distance, MMD^2 and p-value."""
+POINTS = 400
 
 
 def scale_panel(found: "Comparison") -> Panel | None:
@@ -21,13 +22,13 @@ def scale_panel(found: "Comparison") -> Panel | None:
         return None
     import torch
 
-    from ganneal.twosample.kernels import median_distance
+    from ganneal.twosample.kernels import median_distance, some_of
 
-    pool = torch.cat([found.x, found.y])
+    pool = some_of(torch.cat([found.x, found.y]), POINTS)  # L1 distances of many pixels take long
     median = {"gaussian": median_distance(pool), "laplace": median_distance(pool, "l1")}
     curves: dict[str, list[tuple[float, float, float]]] = {}
     for k in kernels:
-        triple = float(k["width"]) * median.get(k["kernel"], 1.0), float(k["mmd2"]), float(k["pvalue"])
+        triple = float(k["width"]) / median.get(k["kernel"], 1.0), float(k["mmd2"]), float(k["pvalue"])
         curves.setdefault(k["kernel"], []).append(triple)
     level = found.battery.level
     words = said(curves, level, found.battery.rejected)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -190,7 +191,7 @@ def run_tests(
     """Run tests, given as text, on x [m, ...] and y [n, ...]; each with the same seed, so that a test's outcome does not
     depend on the company it is in. Images [n, C, H, W] go to `mmd_d` as such, to all other tests flattened.
 
-    watch   is told the name of each test before it runs
+    watch   is told the name of each test before it runs, and how far the long ones are
 
     Raises UsageError for unknown tests or arguments, before anything is computed.
     """
@@ -207,13 +208,18 @@ def run_tests(
         if parse(text).name == "mmd_d" and len(shape) > 1:
             a, b = a.reshape(len(a), *shape), b.reshape(len(b), *shape)
         started = time.perf_counter()
-        found = run(a, b, seed=seed, level=level)
+        extra = {"progress": _shares(text, watch)} if watch and "progress" in signature(run).parameters else {}
+        found = run(a, b, seed=seed, level=level, **extra)
         tested = found.tested if len(a) + len(b) == len(x) + len(y) else found.tested or (len(a), len(b))
         name = found.name if "(" not in text else text
         results.append(
             replace(found, name=name, m=len(x), n=len(y), tested=tested, seconds=time.perf_counter() - started)
         )
     return Battery(tuple(results), tuple(holm([r.pvalue for r in results])), level)
+
+
+def _shares(text: str, watch: Callable[[str], None]) -> Callable[[float], None]:
+    return lambda share: watch(f"{text}: {share:.0%}")
 
 
 def build(text: str) -> Run:

@@ -18,15 +18,20 @@ import torch
 from torch import Tensor
 
 from ganneal.twosample.mean_embedding import (
-    TRIES,
     ascend,
     check_choice,
     decide,
+    judged,
     paired_parts,
     standard_scores,
     standard_units,
+    starting_sets,
 )
 from ganneal.twosample.result import TestResult
+
+CANDIDATES = 1000
+REACHES = (3.0, 30.0)
+"""Candidates for frequencies: phases x't that vary over the cloud by half a radian up to so many."""
 
 
 def scf_test(
@@ -54,12 +59,14 @@ def scf_test(
     a, b = ((part - middle) * unit for part in train)
     both = torch.cat([a, b])
     wide, starts = float(both.square().sum(1).median().sqrt()) or 1.0, []
-    for _ in range(TRIES):
-        directions = torch.randn(frequencies, both.shape[1], dtype=torch.float64, generator=generator)
-        # phases x't then vary by 1, 3 and 9 radians or so over the cloud
-        starts += [
-            [directions * (size / wide), torch.tensor(math.log(wide), dtype=torch.float64)] for size in (1, 3, 9)
-        ]
+    log_width = torch.tensor(math.log(wide), dtype=torch.float64)
+    for reach in REACHES:
+        sizes = 0.5 * (2 * reach) ** torch.rand(CANDIDATES, 1, dtype=torch.float64, generator=generator)
+        directions = torch.randn(CANDIDATES, both.shape[1], dtype=torch.float64, generator=generator)
+        candidates = directions * sizes / wide
+        scores, _ = standard_scores(differences([candidates, log_width], *judged(a, b)))
+        for places in starting_sets(scores.view(-1, 2).norm(dim=1), frequencies, generator):
+            starts.append([candidates[places], log_width])
     best = ascend(differences, starts, a, b, steps)
     z = differences(best, *((part - middle) * unit for part in test))
     told = best[0] * unit

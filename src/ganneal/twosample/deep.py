@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from ganneal.errors import RunError, UsageError, nearest
 from ganneal.twosample.gram import Gram
@@ -258,21 +259,22 @@ def _criterion(kernel: DeepKernel, found: list[Batch]) -> float:
 def _perceptron(inputs: int, width: int, hidden: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for a, b in pairwise([inputs] + [width] * hidden):
-        layers += [nn.Linear(a, b), nn.Softplus()]
-    return nn.Sequential(*layers, nn.Linear(width, width))
+        layers += [skip_init(nn.Linear, a, b), nn.Softplus()]
+    return nn.Sequential(*layers, skip_init(nn.Linear, width, width))
 
 
 def _convolutions(shape: tuple[int, ...], width: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for a, b in pairwise((shape[0], *CHANNELS)):
-        layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers += [skip_init(nn.Conv2d, a, b, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
     height, wide = (math.ceil(side / 2 ** len(CHANNELS)) for side in shape[1:])
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(CHANNELS[-1] * height * wide, width))
+    return nn.Sequential(*layers, nn.Flatten(), skip_init(nn.Linear, CHANNELS[-1] * height * wide, width))
 
 
 @torch.no_grad()
 def _initialise(network: nn.Sequential, generator: torch.Generator) -> None:
-    """Uniform in +-sqrt(1 / inputs of a unit), as torch does, but from the given generator."""
+    """Uniform in +-sqrt(1 / inputs of a unit), as torch does, but from the given generator and not from
+    the global one."""
     for layer in network:
         if isinstance(layer, nn.Linear | nn.Conv2d):
             bound = 1 / math.sqrt(layer.weight[0].numel())

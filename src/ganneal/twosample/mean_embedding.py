@@ -31,8 +31,9 @@ from ganneal.twosample.samples import as_pair, check_request, halves
 
 RIDGE = 1e-5
 NULLS = ("signs", "chi2")
+CANDIDATES = 1000
+"""Points of the training part that are tried as locations, at most, at each of four widths."""
 TRIES = 10
-"""Random sets of locations that are tried at each of three widths; the best is then moved."""
 SIGNS_AT_ONCE = 2**22
 ROUNDING = 1e-9
 """Of q, which comes from a linear system whose condition number is at most some 1e6."""
@@ -66,9 +67,12 @@ def me_test(
     a, b = ((part - middle) * unit for part in train)
     both = torch.cat([a, b])
     median, starts = math.log(median_distance(both)), []
-    for _ in range(TRIES):
-        points = both[torch.randperm(len(both), generator=generator)[torch.arange(locations) % len(both)]]
-        starts += [[points, torch.tensor(median + shift * math.log(2), dtype=torch.float64)] for shift in (-2, -1, 0)]
+    candidates = both[torch.randperm(len(both), generator=generator)[:CANDIDATES]]
+    for shift in (-3, -2, -1, 0):
+        width = torch.tensor(median + shift * math.log(2), dtype=torch.float64)
+        scores, _ = standard_scores(_differences([candidates, width], *judged(a, b)))
+        for places in starting_sets(scores.abs(), locations, generator):
+            starts.append([candidates[places], width])
     best = ascend(_differences, starts, a, b, steps)
     z = _differences(best, *((part - middle) * unit for part in test))
     scores, order = standard_scores(z)
@@ -125,6 +129,20 @@ def standard_units(pool: Tensor) -> Pair:
     return middle, torch.where(varies, 1 / spread.where(varies, torch.ones_like(spread)), 0.0)
 
 
+def starting_sets(scores: Tensor, count: int, generator: torch.Generator) -> list[Tensor]:
+    """Sets [count] of places of candidates, to start from: the best of every `count`-th candidate, which are good and
+    yet not all from one spot; and sets at random, which do not follow the noise of the training part."""
+    some = torch.arange(count) % len(scores)
+    sets = [torch.randperm(len(scores), generator=generator)[some] for _ in range(TRIES)]
+    if len(scores) >= count:
+        sets.append(torch.stack([k + count * scores[k::count].argmax() for k in range(count)]))
+    return sets
+
+
+def judged(x: Tensor, y: Tensor) -> Pair:
+    return x[: len(x) // 2], y[: len(y) // 2]
+
+
 def hotelling(z: Tensor, signs: Tensor | None = None) -> Tensor:
     """q = zbar' (M + g (n - 1)/n I)^-1 zbar of z [n, J], in [0, 1); for sign patterns [n, b], of each: [b]."""
     n = len(z)
@@ -140,7 +158,9 @@ def ascend(
     """Of all starts the parameters with the largest T, moved by Adam on log T, whose rate falls to 0; and of what was
     passed on the way, again the best."""
     with torch.no_grad():
-        start = max(starts, key=lambda s: float(hotelling(z(s, x, y))[0]))
+        aside = (part[len(part) // 2 :] for part in (x, y))
+        first, second = aside
+        start = max(starts, key=lambda s: float(hotelling(z(s, first, second))[0]))
     moving = [p.clone().requires_grad_(True) for p in start]
     optimiser = torch.optim.Adam(moving, lr=rate)
     best, value = start, -math.inf
@@ -148,8 +168,8 @@ def ascend(
         optimiser.param_groups[0]["lr"] = rate * (1 - step / (steps + 1))
         optimiser.zero_grad()
         q = hotelling(z(moving, x, y))[0]
-        if float(q) > value:
-            best, value = [p.detach().clone() for p in moving], float(q)
+        if q.item() > value:
+            best, value = [p.detach().clone() for p in moving], q.item()
         (torch.log1p(-q) - q.clamp(min=1e-12).log()).backward()
         optimiser.step()
     return best

@@ -42,9 +42,12 @@ def leave_one_out(x: Any, y: Any) -> dict[str, float]:
     m, n = len(x), len(y)
     right = torch.zeros(m + n, dtype=torch.float64)
     for rows, distances in _rows(pool):
-        near = distances <= distances.min(1, keepdim=True).values * (1 + TIE)
+        (nearest, second), (index, _) = (found.T for found in distances.topk(2, largest=False))
+        right[rows] = ((index < m) == (rows < m)).double()
+        tied = (second <= nearest * (1 + TIE)).nonzero().flatten()
+        near = distances[tied] <= nearest[tied, None] * (1 + TIE)
         first, ties = near[:, :m].sum(1).double(), near.sum(1).double()
-        right[rows] = torch.where(rows < m, first, ties - first) / ties
+        right[rows[tied]] = torch.where(rows[tied] < m, first, ties - first) / ties
     return {"x": float(right[:m].mean()), "y": float(right[m:].mean()), "total": float(right.mean())}
 
 
