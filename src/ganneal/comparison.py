@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Comparison:
 
     x, y      float64 [m, d], [n, d] on the common scale: columns divided by the pooled standard deviation, pixels in
               [0, 1], or features
+    kept      the columns that x is made of; none for images
     notes     what a reader must know: examples left out, shares of examples that both samples hold
     given     the test of equality given a label, where one was asked for
     relative  the test of which of two models is closer, where there are two
@@ -64,6 +66,7 @@ class Comparison:
     battery: Battery
     where: Extremes
     seed: int
+    kept: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     given: TestResult | None = None
     relative: TestResult | None = None
@@ -93,11 +96,12 @@ class Comparison:
 
     def _closer(self) -> str:
         assert self.relative is not None and self.other is not None
-        closer, pvalue = self.relative.details["closer"], self.relative.pvalue
+        closer = self.relative.details["closer"]
+        p = max(2 * NormalDist().cdf(-abs(self.relative.statistic)), 1e-300)
         if closer == "undecided":
-            return f"Which of {self.fake.name} and {self.other.name} is closer cannot be told (p = {pvalue:.2g})."
+            return f"Which of {self.fake.name} and {self.other.name} is closer cannot be told (two-sided p = {p:.2g})."
         first, second = (self.fake, self.other) if closer == "y" else (self.other, self.fake)
-        return f"{first.name} is closer to {self.real.name} than {second.name} (p = {min(pvalue, 1 - pvalue):.2g})."
+        return f"{first.name} is closer to {self.real.name} than {second.name} (two-sided p = {p:.2g})."
 
 
 def read_samples(
@@ -151,6 +155,7 @@ def compare(
     third = (other,) if other is not None else ()
     left_out = [*without, *([given] if given not in (None, "labels") else [])]
     vectors = vectors_of(real, fake, *third, without=left_out, features=features)
+    kept = tuple(_kept(real, left_out))
     notes = [f"{len(s):,} random examples of {s.total:,} in {s.name} are used" for s in (real, fake, *third) if s.total]
     chosen = tests or [t for t in DEFAULT if t != "ks" or vectors[0].shape[1] <= COLUMNS]
     if len(real) != len(fake) and (paired := [t for t in chosen if t.partition("(")[0] in PAIRED]):
@@ -176,10 +181,10 @@ def compare(
     battery = run_tests(
         vectors[0].reshape(shape), vectors[1].reshape(shape), chosen, seed=seed, level=level, watch=watch
     )
+    where = witness_extremes(vectors[0], vectors[1], seed=seed)
     return Comparison(
-        real, fake, vectors[0], vectors[1], battery, witness_extremes(vectors[0], vectors[1], seed=seed), seed,
-        tuple(notes), conditional, relative, other,
-    )  # fmt: skip
+        real, fake, vectors[0], vectors[1], battery, where, seed, kept, tuple(notes), conditional, relative, other
+    )
 
 
 def vectors_of(*samples: Samples, without: Sequence[str] = (), features: str | None = None) -> list[Tensor]:

@@ -143,9 +143,11 @@ def evaluate(
     modes = None
     if source.modes is not None and source.spread:
         modes = mode_coverage(fake, source.modes, source.spread)
-    where = witness_extremes(y, x, seed=seed)
+    a, b = (y, x) if source.kind == "image" else (held.double(), fake.double())
+    where = witness_extremes(a, b, seed=seed)
+    kept = () if source.kind == "image" else tuple(range(a.shape[1]))
     real, made = (Samples(k, source.decode(v), source.columns) for k, v in (("held-out data", held), ("samples", fake)))
-    comparison = Comparison(real, made, y, x, battery, where, seed, tuple(notes))
+    comparison = Comparison(real, made, a, b, battery, where, seed, kept, tuple(notes))
     return Evaluation(
         str(run.folder),
         checkpoint,

@@ -84,5 +84,6 @@ def make(
         results.append(
             result("me", p, m, n, null="chi2(2)", permutations=0, details={"locations": [[0.9, 0.0], [-0.9, 0.0]]})
         )
-    found = Comparison(real, fake, x, y, battery(*results), witness_extremes(x, y), seed=0)
+    kept = tuple(i for i, name in enumerate(columns or ()) if name not in without)
+    found = Comparison(real, fake, x, y, battery(*results), witness_extremes(x, y), seed=0, kept=kept)
     return replace(found, **change)

@@ -131,6 +131,17 @@ def test_ties_are_broken_at_random() -> None:
     assert counts[~np.eye(8, dtype=bool)].min() > 0
 
 
+def test_ties_in_a_tree_are_broken_at_random() -> None:
+    """All points equal: of 28 pairs, 6 lie in the first half and 16 across, and so do the edges on average."""
+    first, across = 0, 0
+    for seed in range(600):
+        [(start, end)] = tree_edges(torch.zeros(8, 2), torch.Generator().manual_seed(seed))
+        first += int(((start < 4) & (end < 4)).sum())
+        across += int(((start < 4) != (end < 4)).sum())
+    assert first / (600 * 7) == pytest.approx(6 / 28, abs=0.03)
+    assert across / (600 * 7) == pytest.approx(16 / 28, abs=0.03)
+
+
 @pytest.mark.parametrize("request_", [{}, {"k": 5}, {"graph": "mst"}, {"alternative": "less"}])
 def test_size_with_ties(request_: dict) -> None:
     """Points on a 3 x 3 grid, 30 or so on each place or two: the level holds (p-values are discrete, so from above)."""

@@ -41,7 +41,7 @@ def test_level_where_both_are_equally_far_and_where_both_are_right(n: int) -> No
         hits = 0
         for _ in range(500):
             x, y, z = GENERATOR.normal(size=(3, n, 2))
-            hits += relative_test(x, y + [shift, 0], z - [shift, 0]).rejected
+            hits += relative_test(x, y + np.array([shift, 0]), z - np.array([shift, 0])).rejected
         assert hits / 500 <= most
 
 
@@ -54,6 +54,25 @@ def test_it_points_at_the_closer_model() -> None:
     assert toward_y.pvalue == pytest.approx(1 - toward_z.pvalue, abs=1e-9)
     same = relative_test(x, near, near)
     assert (same.details["closer"], same.pvalue) == ("undecided", 0.5)
+    assert toward_z.sentence().startswith("z is closer than y (p = ")
+    assert toward_y.sentence().startswith("y is closer than z (p = ")
+    assert toward_z.details["pvalue_two_sided"] == pytest.approx(2 * toward_z.pvalue, rel=1e-6)
+    assert not toward_z.details["degenerate"]
+
+
+def test_where_both_are_right_it_says_that_neither_can_be_told_from_the_data() -> None:
+    found = [relative_test(*GENERATOR.normal(size=(3, 100, 2))) for _ in range(100)]
+    assert np.mean([f.details["degenerate"] for f in found]) > 0.8
+    undecided = next(f for f in found if f.details["degenerate"] and f.details["closer"] == "undecided")
+    assert undecided.sentence().endswith("Neither can be told from the data.")
+    spread = np.std([f.statistic for f in found])
+    assert spread == pytest.approx(math.sqrt(0.5), abs=0.15)  # V holds twice the variance
+
+
+def test_far_from_the_origin_nothing_changes() -> None:
+    x, y, z = (GENERATOR.normal(k, 1, size=(50, 3)) for k in (0, 0.3, 0.6))
+    here, there = (relative_test(x + c, y + c, z + c) for c in (0.0, 1e6))
+    assert there.statistic == pytest.approx(here.statistic, rel=1e-6)
 
 
 def test_the_published_width() -> None:

@@ -62,6 +62,17 @@ def test_power_for_shift_and_scale_and_nothing_for_the_truth() -> None:
     assert ksd_test(x, -x.double()).statistic == ksd_test(x, lambda v: -v).statistic
 
 
+def test_the_result_says_what_does_not_fit() -> None:
+    x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    fits = ksd_test(x, lambda v: -v)
+    assert fits.sentence().startswith("No misfit of sample and density found (p = ")
+    x[[7, 30]] = torch.tensor([[4.0, 4.0], [4.2, 4.0]])
+    found = ksd_test(x, lambda v: -v)
+    assert set(found.details["worst"][:2]) == {7, 30}
+    moved = ksd_test(x + 0.6, lambda v: -v)
+    assert moved.sentence() == "The sample does not come from the density (p = 0.001 at level 0.05, 100 samples)."
+
+
 def test_the_statistic_is_unbiased_and_tiles_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(50, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     u = stein_matrix(x, -x, x, -x, radial("imq", 1.0))

@@ -193,6 +193,11 @@ def test_it_names_what_moves_farthest_and_the_direction() -> None:
     exact = wasserstein_test(x, y, permutations=19)
     assert set(exact.details["moved_y"][:3]) == {7, 8, 9}
     assert exact.details["moved_y_distance"][2] > 10 > exact.details["moved_y_distance"][3]
+    other = wasserstein_test(y, x[:40], permutations=19)  # unequal sizes, and now it is the first that moves
+    assert set(other.details["moved_x"][:3]) == {7, 8, 9}
+    plan = ot.emd([], [], ot.dist(y, x[:40]))
+    far = (plan * np.linalg.norm(y[:, None] - x[:40], axis=2)).sum(1) * 50
+    np.testing.assert_allclose(other.details["moved_x_distance"], np.sort(far)[::-1][:10], rtol=1e-9)
     sliced = sliced_wasserstein_test(x, y, permutations=19)
     assert abs(sliced.details["direction"][1]) > 0.9
     along = np.array(sliced.details["direction"])

@@ -84,6 +84,8 @@ def _test(request: Test) -> int:
     path = request.report
     if path is not None and path.suffix != ".html":
         raise UsageError(f"{path}: unknown format '{path.suffix}'; allowed: .html")
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
     if path is not None and path.exists() and not request.force:
         raise UsageError(f"{path}: exists already; choose another name or --force")
     from ganneal.cli.status import status

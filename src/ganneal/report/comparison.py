@@ -109,10 +109,11 @@ def _size(samples: "Samples") -> str:
 
 
 def _shape(found: "Comparison") -> str:
+    columns = found.x.shape[1]
     if found.real.pictures:
         height, width, *channels = found.real.values.shape[1:]
-        return f"{width} x {height} pixels" + (", colour" if channels == [3] else "")
-    columns = found.x.shape[1]
+        seen = "" if columns == found.real.values[0].size else f", compared on {columns:,} features"
+        return f"{width} x {height} pixels" + (", colour" if channels == [3] else "") + seen
     return f"{columns:,} column{'s' * (columns != 1)}"
 
 
@@ -179,7 +180,7 @@ def _relative(found: "Comparison") -> dict[str, Any] | None:
         for sample, key in ((found.fake, "y"), (other, "z"))
     ]
     closer = next((name for name, _, is_closer in models if is_closer), None)
-    p = max(math.erfc(abs(result.statistic) / math.sqrt(2)) / 2, 1e-300)  # 1 - p would be 0 where y is far closer
+    p = max(math.erfc(abs(result.statistic) / math.sqrt(2)), 1e-300)  # two-sided
     return {"closer": closer, "models": models, "p": p_value(p), "statistic": result.statistic, "level": result.level}
 
 

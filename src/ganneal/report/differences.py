@@ -140,8 +140,8 @@ def _pixels(found: "Comparison", first: str, second: str) -> Panel:
     )
     weights = details_of(found, "weights", "columns").get("weights", ())
     if len(weights) == found.real.values[0].size:
-        shares = np.reshape(weights, found.real.values.shape[1:])
-        shares = shares.sum(-1) if shares.ndim == 3 else shares
+        height, width = found.real.values.shape[1:3]
+        shares = np.reshape(weights, (-1, height, width)).sum(0)  # of all channels
         pictures.append(both(lambda dark: pixel_map(shares, dark, "ink"), "Weight of each pixel", "weights of mmd_ard"))
     note = (
         "The difference has the colour of the sample that is brighter there; the strongest is "
@@ -151,7 +151,7 @@ def _pixels(found: "Comparison", first: str, second: str) -> Panel:
 
 
 def _of_numbers(found: "Comparison", first: str, second: str) -> Differences:
-    kept = kept_columns(found)
+    kept = list(found.kept)
     real, fake = (np.asarray(s.values, dtype=np.float64)[:, kept] for s in (found.real, found.fake))
     every = found.real.columns or tuple(f"x{i}" for i in range(found.real.values.shape[1]))
     names = [every[i] for i in kept]
@@ -171,21 +171,6 @@ def _of_numbers(found: "Comparison", first: str, second: str) -> Differences:
         (), tuple(columns[:LISTED]), len(names), bool(tested), bool(weighed),
         _histograms(columns[:HISTOGRAMS], first, second), tuple(tables), scale_panel(found),
     )  # fmt: skip
-
-
-def kept_columns(found: "Comparison") -> list[int]:
-    """The columns of the values that x is made of: those of which x's columns are shifted and scaled copies."""
-    values = np.concatenate([np.asarray(s.values, dtype=np.float64) for s in (found.real, found.fake)])
-    pool = np.concatenate([found.x.numpy(), found.y.numpy()])
-    kept: list[int] = []
-    for i, column in enumerate(values.T):
-        if len(kept) < pool.shape[1] and np.allclose(_standard(column), _standard(pool[:, len(kept)]), atol=1e-6):
-            kept.append(i)
-    return kept
-
-
-def _standard(column: np.ndarray) -> np.ndarray:
-    return (column - column.mean()) / (column.std() or 1.0)
 
 
 def _histograms(columns: Sequence[Column], first: str, second: str) -> Panel:
