@@ -204,8 +204,8 @@ def measured(case: dict[str, Any], text: str, count: int) -> dict[str, Any]:
     size = f"{row['size']['share']:.2f}" if "size" in row else "   -"
     low, high = row["power"]["interval"]
     print(
-        f"{case['problem']:<34} {text:<28} n {case['n']:>5}  power {row['power']['share']:.2f} [{low:.2f}, {high:.2f}]  "
-        f"size {size}  {row['power']['seconds']:7.3f} s",
+        f"{case['problem']:<34} {text:<28} n {case['n']:>5}  power {row['power']['share']:.2f} [{low:.2f}, {high:.2f}]"
+        f"  size {size}  {row['power']['seconds']:7.3f} s",
         flush=True,
     )
     return row

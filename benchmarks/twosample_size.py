@@ -5,8 +5,8 @@
 
 Level .05, m = n examples of N(0, I) in 2 dimensions, 99 relabelings (so that the exact size of an unrounded
 permutation test is .05), training tests with few steps: what is measured is the null distribution, not the kernel. A
-test is at fault if its Wilson interval (95 %) lies wholly above the level; as one in forty does by chance, such a row is
-measured once more on new samples, four times as often, and both are kept.
+test is at fault if its Wilson interval (95 %) lies wholly above the level; as one in forty does by chance, such a row
+is measured once more on new samples, four times as often, and both are kept.
 """
 
 import argparse

@@ -18,7 +18,7 @@ def as_samples(x: Any, name: str) -> Tensor:
     Raises UsageError for anything else.
     """
     try:
-        values = x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        values = x.detach().cpu() if isinstance(x, Tensor) else torch.as_tensor(np.ascontiguousarray(x))
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{name}: got {type(x).__name__}; allowed: an array of numbers ({error})") from error
     if values.ndim == 0 or values.is_complex() or len(values) < LEAST or values.numel() == 0:
