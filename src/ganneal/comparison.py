@@ -95,7 +95,8 @@ class Comparison:
         return " ".join(said)
 
     def _closer(self) -> str:
-        assert self.relative is not None and self.other is not None
+        assert self.relative is not None
+        assert self.other is not None
         closer = self.relative.details["closer"]
         p = max(2 * NormalDist().cdf(-abs(self.relative.statistic)), 1e-300)
         if closer == "undecided":
@@ -139,8 +140,8 @@ def read_all(sources: Sequence[Any], *, n: int = MOST, seed: int = 0, size: int 
 
 def compare(
     real: Samples, fake: Samples, other: Samples | None = None, *, tests: Sequence[str] | None = None,
-    without: Sequence[str] = (), given: str | None = None, features: str | None = None, level: float = 0.05, seed: int = 0,
-    watch: Callable[[str], None] | None = None,
+    without: Sequence[str] = (), given: str | None = None, features: str | None = None, level: float = 0.05,
+    seed: int = 0, watch: Callable[[str], None] | None = None,
 ) -> Comparison:  # fmt: skip
     """Test whether two samples come from one distribution; with a second model `other`, also which of both is closer.
 
@@ -254,8 +255,8 @@ def _scaled(values: Sequence[np.ndarray], real: Samples, keep: list[int]) -> lis
         names = real.columns or _default_columns(real.values.shape[1])
         listing = " ".join(names[i] for i in constant)
         raise UsageError(
-            f"{real.name}: column '{names[constant[0]]}' has the same value everywhere, so it says nothing; leave it out "
-            f"with --without {listing}"
+            f"{real.name}: column '{names[constant[0]]}' has the same value everywhere, so it says nothing; leave it "
+            f"out with --without {listing}"
         )
     middle, spread = pool.mean(0), pool.std(0)
     return [(t - middle) / spread for t in tensors]

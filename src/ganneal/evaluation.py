@@ -107,8 +107,8 @@ def evaluate(
     run: Run, *, features: str | None = None, checkpoint: str = "last", member: int = 0, n: int = 1000,
     tests: Sequence[str] = TESTS, level: float = 0.05, seed: int = 0, watch: Callable[[str], None] | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Judge a run's generator on `features` (default: `raw` for tables and toys, `random(d=64)` for images), with at most
-    n held-out examples that neither training nor the choice of a checkpoint has seen, as many samples and as many
+    """Judge a run's generator on `features` (default: `raw` for tables and toys, `random(d=64)` for images), with at
+    most n held-out examples that neither training nor the choice of a checkpoint has seen, as many samples and as many
     training examples.
 
     Raises UsageError where fewer than 4 examples are held out, and for features that do not fit the data.

@@ -32,7 +32,7 @@ def test_two_tables_in_their_own_units(ganneal) -> None:
     assert said.code == 0, said
     assert "verdict: No difference found" in said.out
     assert "80 vs 90" in said.out
-    moved = ganneal("test", "a.csv", csv("c.csv", b + [0, 150, 0]), *QUICK, "--json")
+    moved = ganneal("test", "a.csv", csv("c.csv", b + np.array([0, 150, 0])), *QUICK, "--json")
     told = json.loads(moved.out)
     assert told["rejected"] is True
     ks = next(t for t in told["tests"] if t["name"].startswith("ks"))

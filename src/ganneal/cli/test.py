@@ -181,8 +181,8 @@ def _plan(request: Test) -> int:
         }  # fmt: skip
         said = (
             f"MMD (median width) finds a difference as large as that of the pilot (MMD^2 = {plan.effect:.3g}, "
-            f"{len(x)} vs {len(y)} examples) with power {plan.power:g} at level {plan.level:g} from {plan.n:,} examples "
-            f"of each. The pilot's own size has power {plan.pilot_power:.2f}."
+            f"{len(x)} vs {len(y)} examples) with power {plan.power:g} at level {plan.level:g} from {plan.n:,} "
+            f"examples of each. The pilot's own size has power {plan.pilot_power:.2f}."
         )
     print(json.dumps(told, indent=1) if request.as_json else said)
     return 0

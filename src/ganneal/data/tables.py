@@ -15,8 +15,8 @@ from ganneal.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Table(Source):
-    """Rows [size, d] of numbers; x = (value - mean) / std with the moments [d] of the training part. `original` [N, d] is
-    the whole table as it was read."""
+    """Rows [size, d] of numbers; x = (value - mean) / std with the moments [d] of the training part. `original` [N, d]
+    is the whole table as it was read."""
 
     original: np.ndarray
     values: Tensor

@@ -188,8 +188,8 @@ def run_tests(
     x: Any, y: Any, tests: Sequence[str] = DEFAULT, *, seed: int = 0, level: float = 0.05,
     watch: Callable[[str], None] | None = None,
 ) -> Battery:  # fmt: skip
-    """Run tests, given as text, on x [m, ...] and y [n, ...]; each with the same seed, so that a test's outcome does not
-    depend on the company it is in. Images [n, C, H, W] go to `mmd_d` as such, to all other tests flattened.
+    """Run tests, given as text, on x [m, ...] and y [n, ...]; each with the same seed, so that a test's outcome does
+    not depend on the company it is in. Images [n, C, H, W] go to `mmd_d` as such, to all other tests flattened.
 
     watch   is told the name of each test before it runs, and how far the long ones are
 

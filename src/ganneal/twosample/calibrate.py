@@ -1,7 +1,7 @@
 """Measure tests: how often do they reject when nothing differs (size), and when something does (power)?
 
-A test is worth its p-value only if its size is at most its level. Size and power are shares of replications, with Wilson
-intervals; a test whose size interval lies wholly above the level is named.
+A test is worth its p-value only if its size is at most its level. Size and power are shares of replications, with
+Wilson intervals; a test whose size interval lies wholly above the level is named.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,8 +102,8 @@ def gaussians(n: int, dim: int, effect: float) -> tuple[Draw, Draw]:
 
 
 def splits(x: Any, effect: float, n: int | None = None) -> tuple[Draw, Draw]:
-    """Null: two disjoint random parts of real data x [N, ...], of n each (default: halves). Alternative: the second moved
-    by `effect` in a random direction, in units of each column's standard deviation.
+    """Null: two disjoint random parts of real data x [N, ...], of n each (default: halves). Alternative: the second
+    moved by `effect` in a random direction, in units of each column's standard deviation.
 
     Replications overlap, as they share the N examples: the sizes are those of the test on this data set.
     """

@@ -47,7 +47,7 @@ def scf_test(
     share         of the pairs that train, between 0 and 1, in `steps` steps of Adam
     null          "signs": exact at every n, and for pairs that are dependent but exchangeable; "chi2": chi2_2J as
                   published, kept for comparison, which rejects far too often unless n >> J (measured at level .05,
-                  J = 5: .73 of null cases with 30 pairs, .19 with 100, .07 with 500; half of them test)
+                  J = 5: .76 of null cases with 30 pairs, .18 with 100, .07 with 500; half of them test)
 
     details, in order of falling score: `frequencies` [J][d] in radians per data unit; `wavelengths` [J], 2 pi / |t_j|
     in data units; `differences` [J], the modulus of the difference at t_j; `scores` [J], the larger of its two parts

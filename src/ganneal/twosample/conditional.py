@@ -25,7 +25,8 @@ def conditional_test(
     x: Any, y: Any, x_labels: Any, y_labels: Any, kernel: Any = "median", permutations: int = 1000, seed: int = 0,
     level: float = 0.05,
 ) -> TestResult:  # fmt: skip
-    """Is y given its label distributed as x given its label? x [m, ...] with x_labels [m], y [n, ...] with y_labels [n].
+    """Is y given its label distributed as x given its label? x [m, ...] with x_labels [m], y [n, ...] with y_labels
+    [n].
 
     The kernel's width is that of the pooled sample. Labels with fewer than 2 examples on a side are left out and named
     in `details`; `details` also holds each label's own MMD^2 and p-value (not corrected for their number).

@@ -53,7 +53,7 @@ def me_test(
     share         of the pairs that train, between 0 and 1, in `steps` steps of Adam
     null          "signs": exact at every n, and for pairs that are dependent but exchangeable; "chi2": chi2_J as
                   published, kept for comparison, which rejects too often unless n >> J (measured at level .05, J = 5:
-                  .18 of null cases with 30 pairs, .08 with 100, .06 with 500; half of them test)
+                  .19 of null cases with 30 pairs, .06 with 100, .05 with 500; half of them test)
 
     details, in order of falling |score|: `locations` [J][d] in data units; `differences` [J], zbar_j, positive where x
     has more mass near v_j; `scores` [J], zbar_j over its standard error. `bandwidth` is s, in units of each column's

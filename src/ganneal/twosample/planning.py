@@ -1,7 +1,7 @@
 """How many examples does a test need?
 
-For a classifier two-sample test the law of its power is known, and is solved for n in `classifier.c2st_sample_size`. For
-MMD there is no closed form: the power of a test at n against n examples,
+For a classifier two-sample test the law of its power is known, and is solved for n in `classifier.c2st_sample_size`.
+For MMD there is no closed form: the power of a test at n against n examples,
 
     Phi( sqrt(n) d / s  -  c / (sqrt(n) s) ),   d = MMD^2,  s^2 = n Var T,  c = n (critical value)
 
@@ -39,7 +39,8 @@ def plan_mmd(
     x: Any, y: Any, power: float = 0.8, kernel: Any = "median", level: float = 0.05, permutations: int = 1000,
     seed: int = 0,
 ) -> Plan:  # fmt: skip
-    """The sample size on each side at which MMD finds a difference as large as that of the pilot x [m, ...], y [n, ...].
+    """The sample size on each side at which MMD finds a difference as large as that of the pilot x [m, ...], y [n,
+    ...].
 
     Raises UsageError where the pilot shows no difference (its MMD^2 or the variance of that is not positive): then no
     number of examples follows from it.

@@ -6,8 +6,8 @@ blob    9 blobs, spacing 1; P: covariance .03 I, Q: a correlation of its own in 
 hdgm    two clusters in d dimensions; Q correlates the first two coordinates, by +.5 and -.5 (Liu et al. 2020)
 
 The published code of the last two draws something else than the papers say: `published=True` draws that, for comparison
-with published figures (the covariance factor on the wrong side, so that Q's marginal variances change; clusters of fixed
-instead of random size; a null of another law).
+with published figures (the covariance factor on the wrong side, so that Q's marginal variances change; clusters of
+fixed instead of random size; a null of another law).
 """
 
 import math
@@ -24,9 +24,9 @@ Sampler = Callable[[int, torch.Generator], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Two laws: `p(n, generator)` and `q(n, generator)` draw [n, d]; `log_ratio(x)` [n, d] -> [n] is log p - log q, known
-    for the laws as described (not as published code draws them); `null(n, generator)` draws the law under which size is
-    measured."""
+    """Two laws: `p(n, generator)` and `q(n, generator)` draw [n, d]; `log_ratio(x)` [n, d] -> [n] is log p - log q,
+    known for the laws as described (not as published code draws them); `null(n, generator)` draws the law under which
+    size is measured."""
 
     name: str
     p: Sampler

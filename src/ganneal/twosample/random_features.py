@@ -1,4 +1,5 @@
-"""MMD by random Fourier features (Rahimi and Recht 2007; Zhao and Meng 2015), for samples too large for any Gram matrix.
+"""MMD by random Fourier features (Rahimi and Recht 2007; Zhao and Meng 2015), for samples too large for any Gram
+matrix.
 
 k(x, y) = E_w cos(w'(x - y)) is the mean over D frequencies, so that MMD^2 is the squared distance between two mean
 vectors of 2 D numbers: time and memory grow with N D instead of N^2. For the Gaussian kernel exp(-d^2 / (2 s^2)) the
@@ -23,8 +24,8 @@ def mmd_features_test(
     x: Any, y: Any, kernel: str = "gaussian", features: int = 500, permutations: int = 1000, seed: int = 0,
     level: float = 0.05, *, bandwidth: float | None = None,
 ) -> TestResult:  # fmt: skip
-    """The test of x [m, ...] against y [n, ...] with `features` frequencies of a "gaussian" or "laplace" kernel, as wide
-    as the median distance of the pooled sample unless a bandwidth is given.
+    """The test of x [m, ...] against y [n, ...] with `features` frequencies of a "gaussian" or "laplace" kernel, as
+    wide as the median distance of the pooled sample unless a bandwidth is given.
 
     `statistic` is the biased MMD^2 (never negative) of the approximated kernel. Raises UsageError as `mmd_test` does.
     """

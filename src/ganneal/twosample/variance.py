@@ -4,8 +4,8 @@ Three estimators, all of the variance of T = S_xx/(m(m-1)) + S_yy/(n(n-1)) - 2 S
 
 unbiased    exactly unbiased at every m, n >= 4 (own derivation; tests enumerate it). It can be negative where the laws
             are nearly equal
-sutherland  equation 5 of Sutherland et al. 2017 as published and as copied since, m = n. It is called unbiased there and
-            is not: on the three-point example of the tests its mean is 0.45 of the variance at m = 4
+sutherland  equation 5 of Sutherland et al. 2017 as published and as copied since, m = n. It is called unbiased there
+            and is not: on the three-point example of the tests its mean is 0.45 of the variance at m = 4
 h1          Liu et al. 2020, equation 5: first order only, never negative, m = n. The safe choice to train a kernel with
 
 With any of them, T is about N(MMD^2, V) where the laws differ, so that a test that rejects above c has power

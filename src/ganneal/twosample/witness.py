@@ -20,8 +20,9 @@ CHUNK = 2048
 
 @dataclass(frozen=True)
 class Extremes:
-    """Examples at the extremes of the witness: positions in x where it is highest (x has mass there that y lacks) and in
-    y where it is lowest (y has too much), with the values, in units of the witness's standard deviation over the pool."""
+    """Examples at the extremes of the witness: positions in x where it is highest (x has mass there that y lacks) and
+    in y where it is lowest (y has too much), with the values, in units of the witness's standard deviation over the
+    pool."""
 
     x_index: tuple[int, ...]
     x_value: tuple[float, ...]
@@ -43,8 +44,8 @@ def witness(x: Tensor, y: Tensor, points: Tensor, kernel: Kernel) -> Tensor:
 
 
 def witness_extremes(x: Any, y: Any, kernel: Any = "median", count: int = 16, seed: int = 0) -> Extremes:
-    """The `count` examples of x and of y at which the witness is most extreme; each half of the samples is judged by the
-    witness of the other half.
+    """The `count` examples of x and of y at which the witness is most extreme; each half of the samples is judged by
+    the witness of the other half.
 
     Raises UsageError as `mmd_test` does.
     """
