@@ -53,7 +53,8 @@ def cases(data: Path | None, cifar101: Path | None, wanted: str) -> Iterator[dic
         if wanted == "blob":
             yield laws(blob(published), 360, 0.05, (*QUICK, *TRAINED, "oracle"))
         if wanted == "hdgm":
-            yield laws(hdgm(10, published), 1000, 0.05, (*QUICK, *TRAINED, "oracle"))
+            both = ("mmd", "mmd_o", "mmd_d", "c2st", "c2st(statistic=sign)", "oracle")
+            yield laws(hdgm(10, published), 1000, 0.05, both if published else (*QUICK, *TRAINED, "oracle"))
     if wanted == "cifar" and data is not None:
         yield from images(data)
     if wanted == "cifar10.1" and data is not None and cifar101 is not None:

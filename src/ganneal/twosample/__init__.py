@@ -8,7 +8,7 @@ from ganneal.twosample.characteristic import scf_test
 from ganneal.twosample.classifier import c2st_power, c2st_sample_size, c2st_test
 from ganneal.twosample.columns import ks_test
 from ganneal.twosample.conditional import conditional_test
-from ganneal.twosample.deep import DeepSettings, fit_deep_kernel, mmd_d_test
+from ganneal.twosample.deep import DeepKernel, DeepSettings, fit_deep_kernel, mmd_d_test
 from ganneal.twosample.energy import energy_distance, energy_test
 from ganneal.twosample.gram import Given, Gram
 from ganneal.twosample.kernels import KERNELS, Kernel, median_distance
@@ -40,6 +40,7 @@ __all__ = [
     "TESTS",
     "Battery",
     "Calibration",
+    "DeepKernel",
     "DeepSettings",
     "Given",
     "Gram",

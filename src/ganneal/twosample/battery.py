@@ -67,7 +67,7 @@ def mmd_ard(permutations: int = 1000) -> Run:
     return partial(mmd_ard_test, permutations=permutations)
 
 
-def mmd_d(permutations: int = 1000, steps: int = 500) -> Run:
+def mmd_d(permutations: int = 1000, steps: int = 300) -> Run:
     """`mmd_d`: MMD with a deep kernel that is trained on one half."""
     return partial(mmd_d_test, permutations=permutations, settings=DeepSettings(steps=steps))
 
