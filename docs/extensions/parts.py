@@ -83,7 +83,7 @@ def _value(value: Any) -> str:
 def sentence(factory: Callable[..., Any]) -> str:
     """The first sentence of a docstring, on one line; the part's own text form, which stands beside it, is left out."""
     text = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
-    text = re.sub(r"^`\w+\([^`]*`: (\w)", lambda found: found[1].upper(), text)
+    text = re.sub(r"^`\w+(?:\([^`]*)?`: (\w)", lambda found: found[1].upper(), text)
     found = re.match(r"(.+?)(?<! al)(?<!\bi\.e)(?:\.(?= [A-Z]|$)|:(?= `))", text)
     return (found[1] if found else text).rstrip(".:") + "."
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,7 @@ class Comparison:
         assert self.relative is not None
         assert self.other is not None
         closer = self.relative.details["closer"]
-        p = max(2 * NormalDist().cdf(-abs(self.relative.statistic)), 1e-300)
+        p = self.relative.details["pvalue_two_sided"]
         if closer == "undecided":
             return f"Which of {self.fake.name} and {self.other.name} is closer cannot be told (two-sided p = {p:.2g})."
         first, second = (self.fake, self.other) if closer == "y" else (self.other, self.fake)

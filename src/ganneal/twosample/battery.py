@@ -87,9 +87,11 @@ def energy(permutations: int = 1000) -> Run:
     return partial(energy_test, permutations=permutations)
 
 
-def c2st(classifier: str = "network", statistic: str = "logit", permutations: int = 1000) -> Run:
+def c2st(
+    classifier: str = "network", statistic: str = "logit", folds: int | None = None, permutations: int = 1000
+) -> Run:
     """`c2st`: a classifier learns to tell the samples apart on one half and is examined on the other."""
-    return partial(c2st_test, classifier=classifier, statistic=statistic, permutations=permutations)
+    return partial(c2st_test, classifier=classifier, statistic=statistic, folds=folds, permutations=permutations)
 
 
 def nn(k: int = 1, graph: str = "knn", permutations: int = 1000) -> Run:

@@ -133,12 +133,12 @@ def _by_median(make: Callable[[float], Kernel], base: Base) -> Callable[[float |
 
 
 def _gaussian(bandwidth: float | None = None) -> Recipe:
-    """`gaussian(bandwidth)`: exp(-|x - y|^2 / (2 s^2)); the median distance of the pool where no bandwidth is given."""
+    """`gaussian(bandwidth)`: the Gaussian exp(-|x - y|^2 / (2 s^2)); s is the median distance of the pool unless told."""
     return _by_median(gaussian, "squared")(bandwidth)
 
 
 def _laplace(bandwidth: float | None = None) -> Recipe:
-    """`laplace(bandwidth)`: exp(-|x - y|_1 / s); heavier tails, good for local differences."""
+    """`laplace(bandwidth)`: the Laplace kernel exp(-|x - y|_1 / s), with a peak: good for local differences."""
     return _by_median(laplace, "l1")(bandwidth)
 
 
@@ -148,12 +148,12 @@ def _rq(bandwidth: float | None = None) -> Recipe:
 
 
 def _polynomial(degree: int = 3) -> Recipe:
-    """`polynomial(degree)`: (x'y / d + 1)^degree; compares moments up to the degree only."""
+    """`polynomial(degree)`: the polynomial (x'y / d + 1)^degree; compares moments up to the degree only."""
     return lambda pool: [polynomial(degree, pool.shape[1])]
 
 
 def _energy() -> Recipe:
-    """`energy`: -|x - y| / 2, no width to choose; MMD^2 is then half the energy distance."""
+    """`energy`: the distance -|x - y| / 2, with no width to choose; MMD^2 is then half the energy distance."""
     return lambda pool: [distance()]
 
 
