@@ -133,7 +133,7 @@ def _by_median(make: Callable[[float], Kernel], base: Base) -> Callable[[float |
 
 
 def _gaussian(bandwidth: float | None = None) -> Recipe:
-    """`gaussian(bandwidth)`: the Gaussian exp(-|x - y|^2 / (2 s^2)); s is the median distance of the pool unless told."""
+    """`gaussian(bandwidth)`: the Gaussian exp(-|x - y|^2 / (2 s^2)), by default as wide as the median distance."""
     return _by_median(gaussian, "squared")(bandwidth)
 
 
