@@ -57,8 +57,9 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `ganneal evaluate` found. `battery` tests samples against held-out data, `reference` training data against
-    the same; `comparison` is the former with the pictures that a page needs."""
+    """What `ganneal evaluate` found. `battery` tests held-out data (x) against samples (y), `reference` the same
+    against training data; `copying` is None for a toy, which has no training data to copy; `comparison` is the battery
+    with the pictures that a page needs."""
 
     run: str
     checkpoint: str
@@ -67,7 +68,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     battery: Battery
     reference: Battery
-    copying: Memorisation
+    copying: Memorisation | None
     modes: ModeCoverage | None
     comparison: Comparison
     notes: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class Evaluation:
         told = self.battery.sentence().replace(
             "The samples differ", "The generator's samples differ from held-out data"
         )
-        said = [told, self.copying.sentence()]
+        said = [told] + ([self.copying.sentence()] if self.copying else [])
         if self.reference.rejected:
             said.append("Beware: training data differ from held-out data too, so the split itself is uneven.")
         if self.modes is not None:
@@ -98,7 +99,8 @@ class Evaluation:
                 for s in self.scores
             ],
             "tests": tests(self.battery), "reference_tests": tests(self.reference),
-            "memorisation": self.copying.to_dict(), "modes": self.modes.to_dict() if self.modes else None,
+            "memorisation": self.copying.to_dict() if self.copying else None,
+            "modes": self.modes.to_dict() if self.modes else None,
             "notes": list(self.notes),
         }  # fmt: skip
 
@@ -116,8 +118,8 @@ def evaluate(
     say = watch or (lambda text: None)
     source = run.source()
     held = parts(source)[1][:n]
-    if len(held) < LEAST:
-        raise UsageError(f"{run.folder}: {len(held)} examples are held out; allowed: at least {LEAST}")
+    if len(held) < 2 * LEAST:
+        raise UsageError(f"{run.folder}: {len(held)} examples are left for a verdict; allowed: at least {2 * LEAST}")
     n = len(held)
     say("sampling")
     generator = torch.Generator().manual_seed(seed)
@@ -125,9 +127,9 @@ def evaluate(
     train = _training(source, 10 * n, generator)
     text = features or ("random(d=64)" if source.kind == "image" else "raw")
     say("features")
-    extract = build_features(text).fit(train)
-    x, y, known = extract(fake), extract(held), extract(train)
-    z = known[:n]
+    beside, rest = train[: min(n, len(train) // 2)], train[min(n, len(train) // 2) :]
+    extract = build_features(text).fit(rest)  # what is compared takes no part in the fit
+    x, y, z = extract(fake), extract(held), extract(beside)
     notes = []
     if source.size is not None and len(train) < source.size:
         notes.append(f"copies are looked for among {len(train):,} of {source.size:,} training examples")
@@ -135,19 +137,21 @@ def evaluate(
         notes.append(f"only {len(z)} training examples for {n} held-out ones: the reference uses fewer examples")
     scores = [*_support(x, y, z), *_distances(x, y, z, seed, notes), *_neighbours(x, y, z, seed)]
     if isinstance(extract, Classifies):
-        scores.append(_inception(extract, fake, train[:n]))
+        scores.append(_inception(extract, fake, beside))
     say("memorisation")
-    copying = memorisation(x, known, y, level=level, seed=seed)
-    battery = run_tests(x, y, tests, seed=seed, level=level, watch=watch)
-    reference = run_tests(z, y, tests, seed=seed, level=level, watch=lambda name: say(f"{name}, training data"))
+    copying = None
+    if source.size is not None:
+        copying = memorisation(x, torch.cat([z, extract(rest)]), y, level=level, seed=seed)
+    battery = run_tests(y, x, tests, seed=seed, level=level, watch=watch)
+    reference = run_tests(y, z, tests, seed=seed, level=level, watch=lambda name: say(f"{name}, training data"))
     modes = None
     if source.modes is not None and source.spread:
         modes = mode_coverage(fake, source.modes, source.spread)
-    a, b = (y, x) if source.kind == "image" else (held.double(), fake.double())
-    where = witness_extremes(a, b, seed=seed)
-    kept = () if source.kind == "image" else tuple(range(a.shape[1]))
+    shown = (y, x) if source.kind == "image" else (held.double(), fake.double())  # a table's page shows its columns
+    where = witness_extremes(*shown, seed=seed)
+    kept = () if source.kind == "image" else tuple(range(held.shape[1]))
     real, made = (Samples(k, source.decode(v), source.columns) for k, v in (("held-out data", held), ("samples", fake)))
-    comparison = Comparison(real, made, a, b, battery, where, seed, kept, tuple(notes))
+    comparison = Comparison(real, made, *shown, battery, where, seed, kept, tuple(notes))
     return Evaluation(
         str(run.folder),
         checkpoint,

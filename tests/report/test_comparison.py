@@ -375,7 +375,9 @@ def test_given_the_label(tmp_path: Path) -> None:
 def test_which_is_closer(closer: str, score: float, words: str, tmp_path: Path) -> None:
     found = make("line")
     other = Samples("runs/model-2", found.fake.values)
-    details = {"closer": closer, "mmd2_y": 0.0123, "mmd2_z": 0.0456}
+    details = {
+        "closer": closer, "mmd2_y": 0.0123, "mmd2_z": 0.0456, "pvalue_two_sided": 2 * NormalDist().cdf(-abs(score))
+    }  # fmt: skip
     relative = result(
         "relative", NormalDist().cdf(-score), statistic=score, permutations=0, null="normal", details=details
     )

@@ -20,7 +20,7 @@ from ganneal.twosample import (
     permutation_test,
 )
 from ganneal.twosample.gram import mmd_of, sums
-from ganneal.twosample.kernels import KERNELS, base_matrix, centred, gaussian, kernels_for
+from ganneal.twosample.kernels import KERNELS, base_matrix, centred, gaussian, kernel_for
 from ganneal.twosample.permutation import observed_labels, relabelings, strata_groups
 
 KERNEL = np.array([[1, 0.3, 0.7], [0.3, 0.8, 0.1], [0.7, 0.1, 1.2]])
@@ -105,7 +105,7 @@ def test_blocks_do_not_change_the_result(block: int) -> None:
 def test_tiles_give_what_the_whole_matrix_gives(kernel: str, tile: int) -> None:
     m, n = 9, 11
     pool = torch.randn(m + n, 3, dtype=torch.float64, generator=generator(1))
-    gram = Gram(pool, kernels_for(kernel, pool))
+    gram = Gram(pool, [kernel_for(kernel, pool)])
     whole = gram.kernels[0].gram(pool, pool)
     labels = torch.cat([observed_labels(m, n), relabelings(m, n, 7, generator(2))], 1)
     found = sums(gram, labels, moments=True, tile=tile)
@@ -200,14 +200,13 @@ def test_pvalue_is_never_zero_and_ties_count_against_rejection() -> None:
 def test_images_tensors_and_single_numbers_are_samples() -> None:
     x, y = torch.randn(12, 3, 4, 4, generator=generator()), np.random.default_rng(0).normal(size=(15, 3, 4, 4))
     result = mmd_test(x, y, permutations=19, kernel=[1.0, 2.0, 4.0])
-    assert (result.m, result.n, result.bandwidth, result.power) == (12, 15, (1.0, 2.0, 4.0), result.power)
+    assert (result.m, result.n, result.bandwidth) == (12, 15, (1.0, 2.0, 4.0))
     assert mmd_test(list(range(5)), np.arange(5, dtype=np.uint8), permutations=19).m == 5
 
 
-def test_same_seed_same_result_and_generator_instead_of_seed() -> None:
+def test_same_seed_same_result() -> None:
     x, y = torch.randn(20, 2, generator=generator(1)), torch.randn(30, 2, generator=generator(2))
     assert mmd_test(x, y, seed=4) == mmd_test(x, y, seed=4)
-    assert mmd_test(x, y, seed=4).pvalue == mmd_test(x, y, seed=4, generator=generator(4)).pvalue
     assert mmd_test(x, y, seed=4).pvalue != mmd_test(x, y, seed=5).pvalue
 
 
@@ -226,7 +225,7 @@ def test_bandwidths_depend_on_the_pool_as_a_set_only(kernel: str) -> None:
     """Otherwise the statistic of relabeled data is another statistic, and the level is not exact."""
     pool = torch.randn(2500, 2, dtype=torch.float64, generator=generator()).mul_(torch.linspace(1, 3, 2500)[:, None])
     shuffled = pool[torch.randperm(2500, generator=generator(1))]
-    first, second = (KERNELS.build(kernel)(points)[0] for points in (pool, shuffled))
+    first, second = (KERNELS.build(kernel)(points) for points in (pool, shuffled))
     assert first.bandwidth == pytest.approx(second.bandwidth, rel=1e-9)
 
 
@@ -242,7 +241,7 @@ def test_kernels_have_their_formulas() -> None:
         "energy": -math.sqrt(squared) / 2,
         "median": math.exp(-0.5),
     }.items():
-        assert float(kernels_for(text, pool)[0].gram(x, y)) == pytest.approx(value, rel=1e-12), text
+        assert float(kernel_for(text, pool).gram(x, y)) == pytest.approx(value, rel=1e-12), text
 
 
 def test_an_outlier_does_not_cost_the_others_their_digits() -> None:

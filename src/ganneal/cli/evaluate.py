@@ -29,7 +29,7 @@ class Evaluate(BaseModel, use_attribute_docstrings=True):
     """last, best (by the held-out test), or a number of examples."""
     member: int = Field(0, ge=0)
     """Member of a population."""
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = Field(1000, ge=4, le=1_000_000)
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = Field(1000, ge=8, le=1000)
     """Held-out examples, at most; as many samples are drawn."""
     tests: tuple[str, ...] | None = None
     """Two-sample tests to run, as for `ganneal test`."""

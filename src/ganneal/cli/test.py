@@ -177,12 +177,14 @@ def _plan(request: Test) -> int:
         plan = plan_mmd(x, y, request.power, level=request.level, seed=request.seed)
         told = {
             "test": "mmd", "effect": plan.effect, "power": plan.power, "level": plan.level, "each": plan.n,
-            "pilot_power": plan.pilot_power,
+            "low": plan.low, "high": plan.high, "pilot_power": plan.pilot_power,
         }  # fmt: skip
+        most = "more than can be told" if plan.high is None else f"{plan.high:,}"
         said = (
             f"MMD (median width) finds a difference as large as that of the pilot (MMD^2 = {plan.effect:.3g}, "
             f"{len(x)} vs {len(y)} examples) with power {plan.power:g} at level {plan.level:g} from {plan.n:,} "
-            f"examples of each. The pilot's own size has power {plan.pilot_power:.2f}."
+            f"examples of each ({plan.low:,} to {most} as the pilot's MMD^2 is "
+            f"uncertain). The pilot's own size has power {plan.pilot_power:.2f}."
         )
     print(json.dumps(told, indent=1) if request.as_json else said)
     return 0

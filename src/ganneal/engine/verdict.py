@@ -51,7 +51,10 @@ def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, 
     level = config.level / len(samples)
     tests = [_test(config, x[:n], held, level, member) for member, x in enumerate(samples)]
     generator = torch.Generator().manual_seed(mix(config.seed, 8))
-    reference = _test(config, source.sample(n, generator), held, config.level, 0)
+    known = source.sample(n, generator) if source.size is None else source.rows(
+        torch.randperm(source.size, generator=generator)[:n]
+    )  # fmt: skip
+    reference = _test(config, known, held, config.level, 0)
     coverage = (
         [mode_coverage(x, source.modes, source.spread) for x in samples]
         if source.modes is not None and source.spread

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ganneal.errors import UsageError
-from ganneal.metrics.distances import lower_bounds, nearest
+from ganneal.metrics.distances import lower_bounds, nearest, within
 from ganneal.twosample.samples import as_samples
 
 
@@ -65,7 +65,8 @@ def birthday(x: Any, radius: float, level: float = 0.05) -> Birthday:
         raise UsageError(f"radius, level: got {radius}, {level}; allowed: at least 0, between 0 and 1")
     partners = torch.zeros(len(values), dtype=torch.float64)
     for rows, bounds in lower_bounds(values, values):
-        partners[rows] = (bounds <= radius**2).sum(1).double() - 1  # each is within any radius of itself
+        close = within(values[rows], values, bounds, torch.tensor(radius**2, dtype=torch.float64))
+        partners[rows] = close.sum(1).double() - 1  # each is within any radius of itself
     s, pairs = len(values), int(partners.sum()) // 2
     possible = s * (s - 1) / 2
     if not pairs:

@@ -26,6 +26,20 @@ def lower_bounds(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         yield rows, bounds.add_((1 - ROUNDING) * part.square().sum(1, keepdim=True))
 
 
+def within(x: Tensor, y: Tensor, bounds: Tensor, limits: Tensor) -> Tensor:
+    """Which of x [b, d] and y [n, d] are at a squared distance of at most `limits` (broadcast to [b, n]), from bounds
+    [b, n] on those; where rounding could decide, it is computed anew from the differences."""
+    middle = y.mean(0)
+    norms = (x - middle).square().sum(1)[:, None] + (y - middle).square().sum(1)
+    close = bounds <= limits
+    i, j = (close & (bounds > limits - 4 * ROUNDING * norms)).nonzero().T
+    limits = limits.expand(bounds.shape)
+    for some in torch.arange(len(i)).split(max(1, BLOCK_BYTES // (8 * x.shape[1]))):
+        a, b = i[some], j[some]
+        close[a, b] = (x[a] - y[b]).norm(dim=1).square() <= limits[a, b]
+    return close
+
+
 def nearest(x: Tensor, reference: Tensor, k: int = 1, *, others: bool = False) -> tuple[Tensor, Tensor]:
     """Distances [m, k] of each row of x [m, d] to its k nearest rows of a reference [n, d], rising, and which they are
     [m, k].

@@ -95,6 +95,7 @@ def memorisation(
     Samples must be fresh draws: the training records that a model was conditioned on or started from are none. Raises
     UsageError for values that are not finite or do not fit, and for numbers out of range.
     """
+    from scipy.special import logsumexp
     from scipy.stats import betabinom
 
     x, train, fresh = (
@@ -117,7 +118,8 @@ def memorisation(
     c_t, rank_pvalue, scores = _stratified_ranks(distances, reference, x_cells, fresh_cells, cells)
     r = max(1, math.floor(alpha * (n + 1)))
     closer = int((distances < reference.kthvalue(r).values).sum())
-    share_pvalue = max(float(betabinom.sf(closer - 1, m, r, n - r + 1)), sys.float_info.min)
+    tail = betabinom.logpmf(np.arange(closer, m + 1), m, r, n - r + 1)  # scipy's sf loses tails below 1e-12
+    share_pvalue = min(1.0, max(float(np.exp(logsumexp(tail))), sys.float_info.min))
     order = distances.argsort()[:pairs]
     return Memorisation(
         pvalue=min(1.0, 2 * min(rank_pvalue, share_pvalue)), rank_pvalue=rank_pvalue, share_pvalue=share_pvalue,

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from ganneal.errors import UsageError
-from ganneal.metrics.distances import lower_bounds, nearest
+from ganneal.metrics.distances import lower_bounds, nearest, within
 from ganneal.twosample.samples import as_pair
 
 
@@ -70,11 +70,11 @@ def support(real_features: Any, fake_features: Any, k: int = 5) -> Support:
     looks_real, reached = torch.zeros(n, dtype=torch.bool), torch.zeros(m, dtype=torch.bool)
     covered, inside = 0, 0
     for rows, bounds in lower_bounds(x, y):
-        in_real = bounds <= real_radius[rows, None]
+        in_real = within(x[rows], y, bounds, real_radius[rows, None])
         looks_real |= in_real.any(0)
         covered += int(in_real.any(1).sum())
         inside += int(in_real.sum())
-        reached[rows] = (bounds <= fake_radius).any(1)
+        reached[rows] = within(x[rows], y, bounds, fake_radius).any(1)
     return Support(
         precision=float(looks_real.double().mean()), recall=float(reached.double().mean()), density=inside / (k * n),
         coverage=covered / m, coverage_expected=coverage_expected(m, n, k), k=k, m=m, n=n,

@@ -1,7 +1,6 @@
 """What `ganneal test` found, as one self-contained page: the verdict, every test, and where the samples differ."""
 
 import inspect
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -180,8 +179,13 @@ def _relative(found: "Comparison") -> dict[str, Any] | None:
         for sample, key in ((found.fake, "y"), (other, "z"))
     ]
     closer = next((name for name, _, is_closer in models if is_closer), None)
-    p = max(math.erfc(abs(result.statistic) / math.sqrt(2)), 1e-300)  # two-sided
-    return {"closer": closer, "models": models, "p": p_value(p), "statistic": result.statistic, "level": result.level}
+    return {
+        "closer": closer,
+        "models": models,
+        "p": p_value(told["pvalue_two_sided"]),
+        "statistic": result.statistic,
+        "level": result.level,
+    }
 
 
 def _brief(value: Any) -> Any:

@@ -10,11 +10,12 @@ MMD-FUSE takes a soft maximum over kernels of MMD^2 on each kernel's own scale,
     F = (1/l) log mean_k exp(l MMD^2_k / sqrt N_k),   N_k = mean over pairs of k^2,   l = sqrt(n (n - 1)),  n the
     smaller sample
 
-and compares it with its relabelings. Both use Gaussian and Laplace kernels of ten widths each, from the typical
-distance to the nearest neighbour (or half the 5 % quantile of all distances, if that is smaller) to twice the largest
-distance (MMDAgg) or twice the 95 % quantile (FUSE): functions of the pool as a set, so that the levels are exact.
-(Published code takes distances between x and y only, which is none, and starts at half the 5 % quantile, which is
-wider than every mode of data with more than 20 modes.)
+and compares it with its relabelings. Both use Gaussian and Laplace kernels of ten widths each, in geometric steps from
+the typical distance to the nearest neighbour (or half the 5 % quantile of all distances, if that is smaller) to twice
+the largest distance (MMDAgg) or twice the 95 % quantile (FUSE): functions of the pool as a set, so that the levels are
+exact. Published code differs: that of MMDAgg takes distances between the first 500 of x and of y, which is no function
+of the set; that of FUSE starts at half the 5 % quantile, which is wider than every mode of data with more than some
+twenty modes, and goes in equal steps.
 """
 
 import math

@@ -10,6 +10,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import torch
 
 from ganneal.errors import UsageError
@@ -99,14 +100,14 @@ def nn(k: int = 1, graph: str = "knn", permutations: int = 1000) -> Run:
     return partial(nn_test, k=k, graph=graph, permutations=permutations)
 
 
-def me(locations: int = 5) -> Run:
+def me(locations: int = 5, permutations: int = 1000) -> Run:
     """`me`: mean embeddings compared at a few locations, which say where the samples differ."""
-    return partial(me_test, locations=locations)
+    return partial(me_test, locations=locations, permutations=permutations)
 
 
-def scf(frequencies: int = 5) -> Run:
+def scf(frequencies: int = 5, permutations: int = 1000) -> Run:
     """`scf`: smooth characteristic functions compared at a few frequencies."""
-    return partial(scf_test, frequencies=frequencies)
+    return partial(scf_test, frequencies=frequencies, permutations=permutations)
 
 
 def ks(permutations: int = 1000) -> Run:
@@ -197,8 +198,8 @@ def run_tests(
 
     Raises UsageError for unknown tests or arguments, before anything is computed.
     """
-    shape = tuple(x.shape[1:]) if hasattr(x, "shape") else ()
-    x, y = as_pair(x, y)
+    shape = np.shape(x)[1:]
+    x, y = (v.reshape(len(v), *shape) for v in as_pair(x, y))
     runs = [(text, build(text)) for text in dict.fromkeys(tests)]
     if not runs:
         raise UsageError(f"tests: none given; allowed: {', '.join(TESTS)}")
@@ -206,9 +207,7 @@ def run_tests(
     for text, run in runs:
         if watch is not None:
             watch(text)
-        a, b = _cut(x, y, seed) if parse(text).name in PAIRED else (x, y)
-        if parse(text).name == "mmd_d" and len(shape) > 1:
-            a, b = a.reshape(len(a), *shape), b.reshape(len(b), *shape)
+        a, b = _cut(x, y, seed) if parse(text).name in PAIRED and len(x) != len(y) else (x, y)
         started = time.perf_counter()
         extra = {"progress": _shares(text, watch)} if watch and "progress" in signature(run).parameters else {}
         found = run(a, b, seed=seed, level=level, **extra)

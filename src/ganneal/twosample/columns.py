@@ -7,6 +7,7 @@ together (Westfall and Young 1993, the max-T method), and ties cost nothing. Fir
 columns. It sees the columns' own laws only, never how they hang together.
 """
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -113,7 +114,7 @@ def _alone(x: Tensor, y: Tensor, distances: Sequence[float]) -> list[float]:
             with warnings.catch_warnings():  # near p = 1 the exact law may lose its digits; scipy then takes the other
                 warnings.simplefilter("ignore", RuntimeWarning)
                 found = stats.ks_2samp(x[:, column].numpy(), y[:, column].numpy(), method=method)
-            known[distance] = float(found.pvalue)
+            known[distance] = max(float(found.pvalue), sys.float_info.min)
     return [known[distance] for distance in distances]
 
 

@@ -14,7 +14,7 @@ import torch
 
 from ganneal.errors import UsageError
 from ganneal.twosample.gram import Gram, mmd_of, sums
-from ganneal.twosample.kernels import kernels_for
+from ganneal.twosample.kernels import kernel_for
 from ganneal.twosample.mmd import ROUNDING
 from ganneal.twosample.permutation import observed_labels, permutation_pvalue, relabelings
 from ganneal.twosample.result import TestResult
@@ -36,7 +36,7 @@ def conditional_test(
     x, y = as_pair(x, y)
     check_request(permutations, level)
     a, b = _labels(x_labels, len(x), "x_labels"), _labels(y_labels, len(y), "y_labels")
-    kernels = kernels_for(kernel, torch.cat([x, y]))
+    chosen = kernel_for(kernel, torch.cat([x, y]))
     generator = torch.Generator().manual_seed(seed)
     values, rounding, told, left_out = torch.zeros(permutations + 1, dtype=torch.float64), 0.0, [], []
     for label in np.unique(np.concatenate([a, b])).tolist():
@@ -46,7 +46,7 @@ def conditional_test(
             left_out.append(label)
             continue
         labelings = torch.cat([observed_labels(m, n), relabelings(m, n, permutations, generator)], 1)
-        found = sums(Gram(torch.cat([mine, theirs]), kernels), labelings)
+        found = sums(Gram(torch.cat([mine, theirs]), [chosen]), labelings)
         part, slack = mmd_of(found, m, n)[0], ROUNDING * float(found.scale[0])
         weight = (m + n) / (len(x) + len(y))
         values, rounding = values + weight * part, rounding + weight * slack
@@ -58,7 +58,7 @@ def conditional_test(
     return TestResult(
         name="conditional", statistic=observed, pvalue=permutation_pvalue(observed, values[1:], rounding), level=level,
         m=len(x), n=len(y), permutations=permutations, seed=seed, null="permutation within labels",
-        bandwidth=kernels[0].bandwidth, details={"labels": told, "left_out": left_out},
+        bandwidth=chosen.bandwidth, details={"labels": told, "left_out": left_out},
     )  # fmt: skip
 
 

@@ -18,13 +18,12 @@ TILE = 2048
 
 
 class Gram:
-    """Kernel matrices of a pooled sample [N, d], made tile by tile; or one that is given, [N, N]."""
+    """Kernel matrices of a pooled sample [N, d], made tile by tile."""
 
     def __init__(self, pool: Tensor, kernels: Sequence[Kernel]):
         self.kernels = list(kernels)
         self.pool = pool
         self._centred = centred(pool) if any(k.base == "squared" for k in kernels) else pool
-        self.shift = [0.0] * len(self.kernels)
 
     @property
     def size(self) -> int:

@@ -36,8 +36,8 @@ class Kernel:
         return self.of(base_matrix(self.base, x, y))
 
 
-Recipe = Callable[[Tensor], list[Kernel]]
-"""From the pooled sample [N, d] to kernels; it may look at the pool but not at the labels, so that levels stay
+Recipe = Callable[[Tensor], Kernel]
+"""From the pooled sample [N, d] to a kernel; it may look at the pool but not at the labels, so that levels stay
 exact."""
 
 
@@ -69,14 +69,17 @@ def laplace(bandwidth: float) -> Kernel:
     return Kernel("laplace", "l1", lambda d: (d * scale).exp_(), (float(bandwidth),))
 
 
-def rational_quadratic(bandwidth: float, alphas: Sequence[float] = (0.2, 0.5, 1.0, 2.0, 5.0)) -> Kernel:
+ALPHAS = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Exponents of the rational quadratic mixture (Binkowski et al. 2018, section 4.1)."""
+
+
+def rational_quadratic(bandwidth: float) -> Kernel:
     """Mean over a of (1 + |x - y|^2 / (2 a s^2))^-a (Binkowski et al. 2018, section 4.1, with a width)."""
     scale = 0.5 / _positive("bandwidth", bandwidth) ** 2
-    values = tuple(_positive("alphas", a) for a in alphas)
     return Kernel(
         "rq",
         "squared",
-        lambda d: torch.stack([(1 + d * (scale / a)) ** -a for a in values]).mean(0),
+        lambda d: torch.stack([(1 + d * (scale / a)) ** -a for a in ALPHAS]).mean(0),
         (float(bandwidth),),
     )
 
@@ -125,36 +128,33 @@ def median_distance(pool: Tensor, base: Base = "squared") -> float:
     return float(positive.mean()) if len(positive) else 1.0
 
 
-def _by_median(make: Callable[[float], Kernel], base: Base) -> Callable[[float | None], Recipe]:
-    def recipe(bandwidth: float | None) -> Recipe:
-        return lambda pool: [make(median_distance(pool, base) if bandwidth is None else bandwidth)]
-
-    return recipe
+def _wide(make: Callable[[float], Kernel], base: Base, bandwidth: float | None) -> Recipe:
+    return lambda pool: make(median_distance(pool, base) if bandwidth is None else bandwidth)
 
 
 def _gaussian(bandwidth: float | None = None) -> Recipe:
     """`gaussian(bandwidth)`: the Gaussian exp(-|x - y|^2 / (2 s^2)), by default as wide as the median distance."""
-    return _by_median(gaussian, "squared")(bandwidth)
+    return _wide(gaussian, "squared", bandwidth)
 
 
 def _laplace(bandwidth: float | None = None) -> Recipe:
     """`laplace(bandwidth)`: the Laplace kernel exp(-|x - y|_1 / s), with a peak: good for local differences."""
-    return _by_median(laplace, "l1")(bandwidth)
+    return _wide(laplace, "l1", bandwidth)
 
 
 def _rq(bandwidth: float | None = None) -> Recipe:
     """`rq(bandwidth)`: a mixture of rational quadratic kernels, which see many scales at once."""
-    return _by_median(rational_quadratic, "squared")(bandwidth)
+    return _wide(rational_quadratic, "squared", bandwidth)
 
 
 def _polynomial(degree: int = 3) -> Recipe:
     """`polynomial(degree)`: the polynomial (x'y / d + 1)^degree; compares moments up to the degree only."""
-    return lambda pool: [polynomial(degree, pool.shape[1])]
+    return lambda pool: polynomial(degree, pool.shape[1])
 
 
 def _energy() -> Recipe:
     """`energy`: the distance -|x - y| / 2, with no width to choose; MMD^2 is then half the energy distance."""
-    return lambda pool: [distance()]
+    return lambda pool: distance()
 
 
 def _median() -> Recipe:
@@ -166,9 +166,9 @@ def _multiscale() -> Recipe:
     """`multiscale`: the mean of Gaussian kernels at 1, 1/2, 1/4 and 1/8 of the median distance, which also sees
     differences that are small beside the spread of the data."""
 
-    def recipe(pool: Tensor) -> list[Kernel]:
+    def recipe(pool: Tensor) -> Kernel:
         median = median_distance(pool)
-        return [mean_of([gaussian(median * scale) for scale in (1.0, 0.5, 0.25, 0.125)])]
+        return mean_of([gaussian(median * scale) for scale in (1.0, 0.5, 0.25, 0.125)])
 
     return recipe
 
@@ -184,7 +184,7 @@ KERNELS: Registry[Recipe] = Registry(
         "polynomial": _polynomial,
         "energy": _energy,
     },
-    literal=lambda value: lambda pool: [widths(value)],
+    literal=lambda value: lambda pool: widths(value),
 )
 
 
@@ -209,12 +209,12 @@ def mean_of(kernels: Sequence[Kernel]) -> Kernel:
     )  # fmt: skip
 
 
-def kernels_for(kernel: Any, pool: Tensor) -> list[Kernel]:
-    """The kernels that a text, a width, several widths, a `Kernel` or a recipe stands for, on a pooled sample."""
+def kernel_for(kernel: Any, pool: Tensor) -> Kernel:
+    """The kernel that a text, a width, several widths, a `Kernel` or a recipe stands for, on a pooled sample."""
     if isinstance(kernel, Kernel):
-        return [kernel]
+        return kernel
     if isinstance(kernel, (np.ndarray, Tensor, tuple, np.floating)):
-        return [widths(kernel)]
+        return widths(kernel)
     if isinstance(kernel, str) and kernel.isidentifier() and kernel not in KERNELS.entries:
         raise UsageError(f"kernel: unknown {kernel!r}; {nearest(kernel, KERNELS)}, or bandwidths as numbers")
     recipe = KERNELS.build(kernel)

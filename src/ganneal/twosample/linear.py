@@ -3,16 +3,17 @@
     T = (2/m) sum_i h(x_2i, x_2i+1, y_2i, y_2i+1),   h = k(x,x') + k(y,y') - k(x,y') - k(x',y)
 
 One pass, no Gram matrix, millions of examples. The price is power: it uses m/2 of the m^2 pairs. Under the null h is
-symmetric about zero (exchanging x and y changes its sign), so that random signs give an exact p-value at any m; above
-`EXACT` pairs the normal law, with variance Var(h) / (m/2), is as good.
+symmetric about zero (exchanging x' and y' alone changes its sign), so that random signs give an exact p-value at any m;
+above `EXACT` pairs the normal law, with variance Var(h) / (m/2), is as good.
 """
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import torch
 
-from ganneal.twosample.kernels import kernels_for
+from ganneal.twosample.kernels import kernel_for
 from ganneal.twosample.permutation import permutation_pvalue
 from ganneal.twosample.result import TestResult
 from ganneal.twosample.samples import as_pair, check_request
@@ -30,7 +31,7 @@ def mmd_linear_test(
     """
     x, y = as_pair(x, y, paired=True)
     check_request(permutations, level)
-    found = kernels_for(kernel, torch.cat([x, y]))[0]
+    found = kernel_for(kernel, torch.cat([x, y]))
     pairs = len(x) // 2
     a, b, c, d = x[: 2 * pairs : 2], x[1 : 2 * pairs : 2], y[: 2 * pairs : 2], y[1 : 2 * pairs : 2]
 
@@ -43,19 +44,15 @@ def mmd_linear_test(
 
     h = k(a, b) + k(c, d) - k(a, d) - k(b, c)
     statistic, deviation = float(h.mean()), float(h.std()) / math.sqrt(pairs)
-    exact = pairs <= EXACT
+    exact, normal = pairs <= EXACT, NormalDist()
     if exact:
         generator = torch.Generator().manual_seed(seed)
         signs = torch.randint(0, 2, (permutations, pairs), generator=generator).to(torch.float64) * 2 - 1
         pvalue = permutation_pvalue(statistic, signs @ h / pairs, 1e-13 * float(h.abs().mean()))
     else:
-        pvalue = _tail(statistic / deviation) if deviation > 0 else 1.0
+        pvalue = max(normal.cdf(-statistic / deviation), 1e-300) if deviation > 0 else 1.0
     return TestResult(
         name="mmd_linear", statistic=statistic, pvalue=pvalue, level=level, m=len(x), n=len(y),
         permutations=permutations if exact else 0, seed=seed, null="random signs" if exact else "normal",
-        bandwidth=found.bandwidth, power=mmd_power(statistic, deviation**2, 1.645 * deviation),
+        bandwidth=found.bandwidth, power=mmd_power(statistic, deviation**2, normal.inv_cdf(1 - level) * deviation),
     )  # fmt: skip
-
-
-def _tail(z: float) -> float:
-    return 0.5 * math.erfc(z / math.sqrt(2))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganneal.twosample.gram import TILE, Given, Gram, mmd_of, sums
-from ganneal.twosample.kernels import kernels_for
+from ganneal.twosample.kernels import kernel_for
 from ganneal.twosample.permutation import (
     Permuted,
     observed_labels,
@@ -33,7 +33,7 @@ BATCH = 250
 
 def mmd_test(
     x: Any, y: Any, kernel: Any = "median", permutations: int = 1000, seed: int = 0, level: float = 0.05,
-    generator: torch.Generator | None = None, *, exceedances: int | None = None,
+    *, exceedances: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> TestResult:  # fmt: skip
     """Are x [m, ...] and y [n, ...] from the same distribution? Unbiased MMD^2, null by permutation.
@@ -44,7 +44,7 @@ def mmd_test(
                  so the level stays exact); "multiscale": the mean of Gaussian kernels at 1, 1/2, 1/4 and 1/8 of the
                  median; "gaussian", "laplace", "rq", "polynomial", "energy", with arguments as in "laplace(0.5)"; a
                  number: a Gaussian of that width; several numbers: the mean of their Gaussians; a `Kernel`
-    seed         of the relabelings; a `generator` replaces it
+    seed         of the relabelings
     exceedances  stop early once so many relabelings have reached the observed value
     progress     is told the share of the work that is done
 
@@ -56,15 +56,18 @@ def mmd_test(
     check_request(permutations, level)
     m, n = len(x), len(y)
     pool = torch.cat([x, y])
-    gram = Gram(pool, kernels_for(kernel, pool))
-    generator = generator or torch.Generator().manual_seed(seed)
+    gram = Gram(pool, [kernel_for(kernel, pool)])
+    generator = torch.Generator().manual_seed(seed)
     permuted, variance = gram_test(gram, m, permutations, generator, exceedances=exceedances, progress=progress)
-    critical = permuted.critical(level)
+    critical, whole = (
+        permuted.critical(level),
+        not permuted.stopped,
+    )  # draws that a rule ended are no sample of the null
     return TestResult(
         name="mmd", statistic=permuted.observed, pvalue=permuted.pvalue, level=level, m=m, n=n,
         permutations=len(permuted.values), seed=seed, null=permuted.null, bandwidth=gram.kernels[0].bandwidth,
-        power=mmd_power(permuted.observed, variance, critical),
-        detectable=detectable(critical, float(permuted.values.std())),
+        power=mmd_power(permuted.observed, variance, critical) if whole else None,
+        detectable=detectable(critical, float(permuted.values.std())) if whole else None,
     )  # fmt: skip
 
 

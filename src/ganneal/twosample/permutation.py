@@ -56,6 +56,8 @@ def permutation_test(
     """
     if min(m, n) < 2:
         raise UsageError(f"samples: got {m} and {n} examples; allowed: at least 2 of each")
+    if exceedances is not None and exceedances < 1:
+        raise UsageError(f"exceedances: got {exceedances}; allowed: at least 1")
     groups = strata_groups(strata, m, n)
     block = block or max(1, BLOCK_BYTES // (8 * (m + n)))
     observed = float(statistic(observed_labels(m, n))[0])

@@ -17,7 +17,7 @@ import torch
 
 from ganneal.errors import UsageError
 from ganneal.twosample.gram import Gram
-from ganneal.twosample.kernels import kernels_for
+from ganneal.twosample.kernels import kernel_for
 from ganneal.twosample.mmd import gram_test
 from ganneal.twosample.samples import as_pair
 
@@ -26,13 +26,16 @@ MOST = 10**9
 
 @dataclass(frozen=True)
 class Plan:
-    """n examples on each side give `power` at `level`; `pilot_power` is that of the pilot's own size."""
+    """n examples on each side give `power` at `level`; low and high where the pilot's MMD^2 is one standard error
+    larger or smaller (None: none can be told); `pilot_power` is that of the pilot's own size."""
 
     n: int
     power: float
     level: float
     effect: float
-    pilot_power: float | None = None
+    low: int
+    high: int | None
+    pilot_power: float
 
 
 def plan_mmd(
@@ -42,35 +45,44 @@ def plan_mmd(
     """The sample size on each side at which MMD finds a difference as large as that of the pilot x [m, ...], y [n,
     ...].
 
-    Raises UsageError where the pilot shows no difference (its MMD^2 or the variance of that is not positive): then no
-    number of examples follows from it.
+    The answer is as uncertain as the pilot is, hence the range. Raises UsageError where the pilot's own test does not
+    reject: then no number of examples follows from it.
     """
     x, y = as_pair(x, y)
     check_power(power, level)
     pool, size = torch.cat([x, y]), 2 / (1 / len(x) + 1 / len(y))
     found, variance = gram_test(
-        Gram(pool, kernels_for(kernel, pool)), len(x), permutations, torch.Generator().manual_seed(seed)
+        Gram(pool, [kernel_for(kernel, pool)]), len(x), permutations, torch.Generator().manual_seed(seed)
     )
     d, c = found.observed, size * found.critical(level)
-    if not (d > 0 and variance > 0):
+    if not (d > 0 and variance > 0 and found.pvalue <= level):
         raise UsageError(
-            f"pilot: MMD^2 is {d:.3g} with {len(x)} and {len(y)} examples, so no difference to plan for; allowed: a "
-            "larger pilot, or --effect"
+            f"pilot: {len(x)} and {len(y)} examples show no difference to plan for (p = {found.pvalue:.2g}); allowed: "
+            "a larger pilot, or --effect"
         )
-    s = math.sqrt(size * variance)
+    s, error = math.sqrt(size * variance), math.sqrt(variance)
+    n = _solve(d, s, c, power)
+    if n is None:
+        raise UsageError(f"pilot: more than {MOST:,} examples would be needed; allowed: a larger effect")
+    most = _solve(d - error, s, c, power) if d > error else None
+    return Plan(n, power, level, d, _solve(d + error, s, c, power) or n, most, _power(size, d, s, c))
 
-    def reached(n: float) -> float:
-        return NormalDist().cdf((math.sqrt(n) * d - c / math.sqrt(n)) / s)
 
-    low, high = 4, 8
-    while reached(high) < power:
+def _power(n: float, d: float, s: float, c: float) -> float:
+    return NormalDist().cdf((math.sqrt(n) * d - c / math.sqrt(n)) / s)
+
+
+def _solve(d: float, s: float, c: float, power: float) -> int | None:
+    """The smallest n of at least 4 with that power; None above `MOST`."""
+    low, high = 3, 4
+    while _power(high, d, s, c) < power:
         low, high = high, 2 * high
         if high > MOST:
-            raise UsageError(f"pilot: more than {MOST:,} examples would be needed; allowed: a larger effect")
+            return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) >= power else (middle, high)
-    return Plan(high, power, level, d, reached(size))
+        low, high = (low, middle) if _power(middle, d, s, c) >= power else (middle, high)
+    return high
 
 
 def check_power(power: float, level: float) -> None:

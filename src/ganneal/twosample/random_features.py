@@ -22,10 +22,10 @@ from ganneal.twosample.samples import as_pair, check_request
 
 def mmd_features_test(
     x: Any, y: Any, kernel: str = "gaussian", features: int = 500, permutations: int = 1000, seed: int = 0,
-    level: float = 0.05, *, bandwidth: float | None = None,
+    level: float = 0.05,
 ) -> TestResult:  # fmt: skip
     """The test of x [m, ...] against y [n, ...] with `features` frequencies of a "gaussian" or "laplace" kernel, as
-    wide as the median distance of the pooled sample unless a bandwidth is given.
+    wide as the median distance of the pooled sample.
 
     `statistic` is the biased MMD^2 (never negative) of the approximated kernel. Raises UsageError as `mmd_test` does.
     """
@@ -34,7 +34,7 @@ def mmd_features_test(
     if kernel not in ("gaussian", "laplace") or not 1 <= features <= 100_000:
         raise UsageError(f"kernel, features: got {kernel}, {features}; allowed: gaussian or laplace, 1 to 100000")
     pool = torch.cat([x, y])
-    width = bandwidth or median_distance(pool, "squared" if kernel == "gaussian" else "l1")
+    width = median_distance(pool, "squared" if kernel == "gaussian" else "l1")
     generator = torch.Generator().manual_seed(seed)
     maps = fourier_features(centred(pool), kernel, width, features, generator)
     m, n = len(x), len(y)

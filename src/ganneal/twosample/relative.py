@@ -23,11 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganneal.twosample.kernels import Kernel, gaussian, kernels_for, median_distance
+from ganneal.twosample.gram import Gram, sums
+from ganneal.twosample.kernels import Kernel, gaussian, kernel_for, median_distance
+from ganneal.twosample.permutation import observed_labels
 from ganneal.twosample.result import TestResult
 from ganneal.twosample.samples import as_pair, check_level
-
-CHUNK = 2048
+from ganneal.twosample.variance import Blocks, mmd_squared
 
 
 def relative_test(x: Any, y: Any, z: Any, kernel: Any = "median", level: float = 0.05) -> TestResult:
@@ -39,7 +40,7 @@ def relative_test(x: Any, y: Any, z: Any, kernel: Any = "median", level: float =
     `statistic` is D / sqrt V, `effect` is D. `rejected` says that z is closer at the level; `details["closer"]` is the
     verdict in both directions at that level, half of it on each side: "y", "z" or "undecided", and
     `details["pvalue_two_sided"]` its p-value. `details["degenerate"]`: both MMD^2 are less than the standard deviation
-    of D, so that neither model can be told from the data with so many examples.
+    of D, so that the normal law is not to be relied on (the test then rejects too seldom).
 
     Raises UsageError for samples that are not finite, have different widths or fewer than 4 examples.
     """
@@ -47,12 +48,10 @@ def relative_test(x: Any, y: Any, z: Any, kernel: Any = "median", level: float =
     _, z = as_pair(x, z, names=("x", "z"))
     check_level(level)
     found = _kernel(kernel, x, y, z)
-    if found.base == "squared":
-        middle = torch.cat([x, y, z]).median(0).values
-        x, y, z = x - middle, y - middle, z - middle
-    ours, theirs = _Means(found, x, y), _Means(found, x, z)
-    difference = _mmd(ours) - _mmd(theirs)
-    parts = (theirs.across - ours.across, ours.other - ours.other_across, theirs.other - theirs.other_across)
+    ours, theirs = _blocks(found, x, y), _blocks(found, x, z)
+    mmd2_y, mmd2_z = float(mmd_squared(ours)), float(mmd_squared(theirs))
+    difference, m, n, r = mmd2_y - mmd2_z, len(x), len(y), len(z)
+    parts = theirs.xy / r - ours.xy / n, ours.yy / (n - 1) - ours.yx / m, theirs.yy / (r - 1) - theirs.yx / m
     variance = sum(4 * float(part.var()) / len(part) for part in parts)
     deviation = math.sqrt(variance)
     score = difference / deviation if deviation > 0 else 0.0
@@ -62,11 +61,11 @@ def relative_test(x: Any, y: Any, z: Any, kernel: Any = "median", level: float =
     closer = "z" if score > edge else "y" if score < -edge else "undecided"
     details = {
         "closer": closer, "pvalue_two_sided": max(2 * normal.cdf(-abs(score)), 1e-300),
-        "degenerate": max(_mmd(ours), _mmd(theirs)) < deviation,
-        "mmd2_y": _mmd(ours), "mmd2_z": _mmd(theirs), "deviation": deviation, "r": len(z),
+        "degenerate": max(mmd2_y, mmd2_z) < deviation,
+        "mmd2_y": mmd2_y, "mmd2_z": mmd2_z, "deviation": deviation, "r": r,
     }  # fmt: skip
     return RelativeResult(
-        name="relative", statistic=score, pvalue=pvalue, level=level, m=len(x), n=len(y), null="normal",
+        name="relative", statistic=score, pvalue=pvalue, level=level, m=m, n=n, null="normal",
         bandwidth=found.bandwidth, effect=difference, effect_name="MMD^2 difference", details=details,
     )  # fmt: skip
 
@@ -79,7 +78,9 @@ class RelativeResult(TestResult):
         closer, pvalue = self.details["closer"], self.details["pvalue_two_sided"]
         sizes = f"{self.m} vs {self.n} and {self.details['r']} samples"
         if closer == "undecided":
-            why = " Neither can be told from the data." if self.details["degenerate"] else ""
+            why = (
+                " Both distances are small beside the error of their difference." if self.details["degenerate"] else ""
+            )
             return (
                 f"Which of y and z is closer cannot be told at level {self.level:g} (p = {pvalue:.2g}, {sizes}).{why}"
             )
@@ -87,37 +88,13 @@ class RelativeResult(TestResult):
         return f"{closer} is closer than {other} (p = {pvalue:.2g} at level {self.level:g}, {sizes})."
 
 
-class _Means:
-    """Mean kernel values: `within` and `across` [m], of each x with the other x and with all s; `other` and
-    `other_across` [n], of each s with the other s and with all x."""
-
-    def __init__(self, kernel: Kernel, x: Tensor, s: Tensor):
-        self.within, self.across = _mean(kernel, x, x, own=True), _mean(kernel, x, s)
-        self.other, self.other_across = _mean(kernel, s, s, own=True), _mean(kernel, s, x)
-
-
-def _mmd(means: _Means) -> float:
-    return float(means.within.mean() + means.other.mean() - 2 * means.across.mean())
-
-
-def _mean(kernel: Kernel, points: Tensor, sample: Tensor, own: bool = False) -> Tensor:
-    """Mean over a sample [n, d] of k(., point) for points [p, d]; with `own`, points are the sample and a point's own
-    value does not count."""
-    sums = []
-    for start in range(0, len(points), CHUNK):
-        piece = points[start : start + CHUNK]
-        total = torch.zeros(len(piece), dtype=torch.float64)
-        for begin in range(0, len(sample), CHUNK):
-            gram = kernel.gram(piece, sample[begin : begin + CHUNK])
-            if own and begin == start:
-                gram.fill_diagonal_(0)
-            total += gram.sum(1)
-        sums.append(total)
-    return torch.cat(sums) / (len(sample) - own)
+def _blocks(kernel: Kernel, x: Tensor, s: Tensor) -> Blocks:
+    labels = observed_labels(len(x), len(s))
+    return Blocks.of_sums(sums(Gram(torch.cat([x, s]), [kernel]), labels), len(x))
 
 
 def _kernel(kernel: Any, x: Tensor, y: Tensor, z: Tensor) -> Kernel:
     if isinstance(kernel, str) and kernel == "median":
         medians = [median_distance(torch.cat([x, other])) for other in (y, z)]
         return gaussian(sum(medians) / (2 * math.sqrt(2)))
-    return kernels_for(kernel, torch.cat([x, y, z]))[0]
+    return kernel_for(kernel, torch.cat([x, y, z]))

@@ -21,9 +21,9 @@ class TestResult:
     bandwidth     of each kernel in use
     tested        examples (of x, of y) that the statistic was computed on, where another part was trained on; None: all
     power         estimated chance that a fresh pair of samples of this size would be told apart, None where there is
-                  no estimate. It is made from the same samples as the p-value, so beside a large p-value it is low by
-                  construction
-    detectable    the effect (unit of `statistic`) that a test of this size finds about four times in five
+                  no estimate. It is made from the same samples as the p-value, at the effect that happened to be
+                  observed: too low beside a large p-value, too high beside a small one
+    detectable    the effect (unit of `statistic`) that a test of this size finds at least about four times in five
     effect        size of the difference on a scale that does not depend on n, named by `effect_name`
     seconds       what it took, where somebody measured
     details       what else a report can show: locations, weights, examples; plain numbers, lists and text only

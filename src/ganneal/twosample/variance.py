@@ -47,9 +47,9 @@ class Blocks:
         return cls(kxx.sum(1), kxy.sum(1), kyy.sum(1), kxy.sum(0), x2, y2, xy2, diagonal)
 
     @classmethod
-    def of_sums(cls, sums: Sums, m: int, kernel: int = 0) -> "Blocks":
-        """From one pass over tiles whose first labeling is the observed one."""
-        rows, first, squares = sums.rows[kernel], sums.rows_first[kernel], sums.squares[kernel]
+    def of_sums(cls, sums: Sums, m: int) -> "Blocks":
+        """From one pass over the tiles of one kernel, whose first labeling is the observed one."""
+        rows, first, squares = sums.rows[0], sums.rows_first[0], sums.squares[0]
         second = rows - first
         return cls(first[:m], second[:m], second[m:], first[m:], squares[0], squares[1], squares[2])
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganneal.twosample.kernels import Kernel, kernels_for
+from ganneal.twosample.kernels import Kernel, kernel_for
 from ganneal.twosample.samples import as_pair
 
 CHUNK = 2048
@@ -50,7 +50,7 @@ def witness_extremes(x: Any, y: Any, kernel: Any = "median", count: int = 16, se
     Raises UsageError as `mmd_test` does.
     """
     x, y = as_pair(x, y)
-    found = kernels_for(kernel, torch.cat([x, y]))[0]
+    found = kernel_for(kernel, torch.cat([x, y]))
     generator = torch.Generator().manual_seed(seed)
     halves = [_half(len(values), generator) for values in (x, y)]
     values_x, values_y = torch.zeros(len(x), dtype=x.dtype), torch.zeros(len(y), dtype=y.dtype)
