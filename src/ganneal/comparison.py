@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from ganneal.twosample.result import TestResult
 from ganneal.twosample.witness import Extremes, witness_extremes
 
 MOST = 2000
+SPLIT = 20_000
+"""Examples of one data set that are cut in halves, at most."""
 COLUMNS = 50
 """Columns up to which a test of single columns is part of the default battery."""
 
@@ -36,6 +38,12 @@ class Samples:
     columns: tuple[str, ...] | None = None
     labels: np.ndarray | None = None
     total: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns of a table."""
+        return self.columns or tuple(f"x{i}" for i in range(self.values.shape[1]))
 
     @property
     def pictures(self) -> bool:
@@ -69,7 +77,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     given: TestResult | None = None
     relative: TestResult | None = None
-    other: Samples | None = field(default=None)
+    other: Samples | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the samples, ready for JSON."""
@@ -105,73 +113,94 @@ class Comparison:
 
 
 def read_samples(
-    source: Any, *, n: int = MOST, seed: int = 0, size: int | None = None, name: str | None = None
-) -> Samples:
+    source: Any, *, n: int = MOST, seed: int = 0, size: int | None = None, name: str | None = None,
+    without: Sequence[str] = (), given: str | None = None,
+) -> Samples:  # fmt: skip
     """Up to n examples of a source (any that `open_source` opens, or a run folder, of which n samples are drawn).
 
-    size   side of square images, where a folder holds several sizes
+    size     side of square images, where a folder holds several sizes
+    without  columns to leave out
+    given    a column to read as labels, in a file also one of words; "labels": those that come with images
 
     Raises UsageError with one line that names the source.
     """
+    label = None if given == "labels" else given
     if isinstance(source, (str, os.PathLike)) and (Path(source) / "config.yaml").is_file():
         run = Run(Path(source))
-        opened = run.source()
-        values = run.sample(n, seed=seed)
-        return Samples(name or str(source), values, opened.columns)
-    opened = source if isinstance(source, Source) else open_source(source, size=size)
+        drawn = Samples(name or str(source), run.sample(n, seed=seed), run.source().columns)
+        note = f"{source} was trained on {run.config.source}; `ganneal evaluate {source}` uses data held out from it"
+        return replace(_picked(drawn, without, label), notes=(note,))
+    file = isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() in (".csv", ".tsv", ".parquet")
+    reading: dict[str, Any] = {"without": tuple(without), "label": label} if file else {}
+    opened = source if isinstance(source, Source) else open_source(source, size=size, **reading)
     values, labels = opened.examples(n, torch.Generator().manual_seed(seed))
     total = opened.count if opened.count != len(values) else None
-    return Samples(name or opened.name, values, opened.columns, labels, total)
+    found = Samples(name or opened.name, values, opened.columns, labels, total)
+    return found if file else _picked(found, without, label)
 
 
-def read_all(sources: Sequence[Any], *, n: int = MOST, seed: int = 0, size: int | None = None) -> list[Samples]:
-    """Independent samples of several sources, each with a seed of its own.
+def read_all(sources: Sequence[Any], *, seed: int = 0, **reading: Any) -> list[Samples]:
+    """Independent samples of several sources, each with a seed of its own; arguments as for `read_samples`.
 
     Raises UsageError for a file, a folder or a finite source that is given twice: two parts of one set overlap.
     """
-    opened: dict[str, Any] = {}
-    for text in map(str, sources):
-        if text in opened and ((Path(text) / "config.yaml").is_file() or opened[text].count is not None):
+    texts = list(map(str, sources))
+    for text in {text for text in texts if texts.count(text) > 1}:
+        if (Path(text) / "config.yaml").is_file() or os.path.exists(text) or open_source(text).count is not None:
             raise UsageError(f"{text}: given twice; allowed: two independent samples (--calibrate compares its halves)")
-        opened[text] = text if (Path(text) / "config.yaml").is_file() else open_source(text, size=size)
-    return [read_samples(opened[str(text)], n=n, seed=seed + k, name=str(text)) for k, text in enumerate(sources)]
+    return [read_samples(text, seed=seed + k, name=text, **reading) for k, text in enumerate(texts)]
+
+
+def _picked(samples: Samples, without: Sequence[str], label: str | None) -> Samples:
+    """Samples without some columns, one of them read as labels."""
+    dropped = [*without, *([label] if label else [])]
+    if not dropped:
+        return samples
+    keep, names = _kept(samples, dropped), samples.names
+    labels = samples.labels if label is None else samples.values[:, names.index(label)]
+    return replace(samples, values=samples.values[:, keep], columns=tuple(names[i] for i in keep), labels=labels)
 
 
 def compare(
     real: Samples, fake: Samples, other: Samples | None = None, *, tests: Sequence[str] | None = None,
-    without: Sequence[str] = (), given: str | None = None, features: str | None = None, level: float = 0.05,
-    seed: int = 0, watch: Callable[[str], None] | None = None,
+    given: bool = False, features: str | None = None, level: float = 0.05, seed: int = 0,
+    watch: Callable[[str], None] | None = None,
 ) -> Comparison:  # fmt: skip
     """Test whether two samples come from one distribution; with a second model `other`, also which of both is closer.
 
     tests     names with arguments (default: a battery of quick ones that suits the width)
-    without   columns to leave out
     features  what images are compared on, such as "random(d=64)" or "classifier('FILE.npz')"; default: pixels
-    given     "labels" (of images), or the name of a column: also test equality given that label; the column is left out
-              of the examples
+    given     also test equality given the labels that the samples have
 
     Raises UsageError, in one line, for samples that cannot be compared.
     """
+    fake, other = _aligned(real, fake), None if other is None else _aligned(real, other)
     third = (other,) if other is not None else ()
-    left_out = [*without, *([given] if given not in (None, "labels") else [])]
-    vectors = vectors_of(real, fake, *third, without=left_out, features=features)
-    kept = tuple(_kept(real, left_out))
+    vectors = vectors_of(real, fake, *third, features=features)
+    kept = () if real.pictures else tuple(range(real.values.shape[1]))
     notes = [f"{len(s):,} random examples of {s.total:,} in {s.name} are used" for s in (real, fake, *third) if s.total]
     chosen = tests or [t for t in DEFAULT if t != "ks" or vectors[0].shape[1] <= COLUMNS]
     if len(real) != len(fake) and (paired := [t for t in chosen if t.partition("(")[0] in PAIRED]):
         notes.append(
             f"{', '.join(paired)}: examples come in pairs, so the larger sample is cut to {min(len(real), len(fake)):,}"
         )
+    notes += [note for s in (real, fake, *third) for note in s.notes]
     if shared := _shared(vectors[0], vectors[1], real.name, fake.name):
         notes.append(f"{shared:.0%} of the examples of {fake.name} are also in {real.name}, number by number")
     for text in chosen:
         build(text)
     conditional = None
-    if given is not None:
+    if given:
         if watch is not None:
-            watch(f"given {given}")
-        a, b = _labels(real, given), _labels(fake, given)
+            watch("given the label")
+        a, b = _labels(real), _labels(fake)
         conditional = conditional_test(vectors[0], vectors[1], a, b, seed=seed, level=level)
+        used, whole = conditional.m + conditional.n, len(real) + len(fake)
+        if used < whole:
+            notes.append(
+                f"given the label: only {used:,} of {whole:,} examples have a label that both samples hold twice; a "
+                "column of very many values is no label"
+            )
     relative = None
     if other is not None:
         if watch is not None:
@@ -225,6 +254,15 @@ def _check_alike(real: Samples, fake: Samples) -> None:
         )
 
 
+def _aligned(real: Samples, fake: Samples) -> Samples:
+    """The second sample with the columns of the first in their order, where both name the same ones."""
+    if not (real.columns and fake.columns) or real.columns == fake.columns or set(real.columns) != set(fake.columns):
+        return fake
+    order = [fake.columns.index(name) for name in real.columns]
+    note = f"the columns of {fake.name} stand in another order; they are compared by name"
+    return replace(fake, values=fake.values[:, order], columns=real.columns, notes=(*fake.notes, note))
+
+
 def _default_columns(width: int) -> tuple[str, ...]:
     return tuple(f"x{i}" for i in range(width))
 
@@ -234,7 +272,7 @@ def _kept(real: Samples, without: Sequence[str]) -> list[int]:
         if without:
             raise UsageError(f"without: got {without[0]}; allowed for tables only, and {real.name} holds images")
         return []
-    columns = real.columns or _default_columns(real.values.shape[1])
+    columns = real.names
     for name in without:
         if name not in columns:
             raise UsageError(f"{real.name} has no column '{name}': {nearest(name, columns)}")
@@ -251,13 +289,16 @@ def _scaled(values: Sequence[np.ndarray], real: Samples, keep: list[int]) -> lis
     tensors = [torch.from_numpy(np.ascontiguousarray(v[:, keep], dtype=np.float64)) for v in values]
     pool = torch.cat(tensors)
     if constant := [i for i, column in zip(keep, pool.T, strict=True) if bool((column == column[0]).all())]:
-        names = real.columns or _default_columns(real.values.shape[1])
+        names = real.names
         listing = " ".join(names[i] for i in constant)
         raise UsageError(
             f"{real.name}: column '{names[constant[0]]}' has the same value everywhere, so it says nothing; leave it "
             f"out with --without {listing}"
         )
     middle, spread = pool.mean(0), pool.std(0)
+    if not bool((spread.isfinite() & (spread > 0)).all()):
+        column = real.names[keep[int((~(spread.isfinite() & (spread > 0))).nonzero()[0])]]
+        raise UsageError(f"{real.name}: column '{column}' holds numbers too large or too close to compare; rescale it")
     return [(t - middle) / spread for t in tensors]
 
 
@@ -279,10 +320,7 @@ def _shared(x: Tensor, y: Tensor, first: str, second: str) -> float:
     return sum(others[row] for row in others if row in rows) / len(y) if distinct else 0.0
 
 
-def _labels(samples: Samples, given: str) -> np.ndarray:
-    if samples.pictures or given == "labels":
-        if samples.labels is None:
-            raise UsageError(f"{samples.name} has no labels; allowed with --given: data that come with labels")
-        return samples.labels
-    columns = samples.columns or _default_columns(samples.values.shape[1])
-    return samples.values[:, columns.index(given)]
+def _labels(samples: Samples) -> np.ndarray:
+    if samples.labels is None:
+        raise UsageError(f"{samples.name} has no labels; allowed with --given: data that come with labels")
+    return samples.labels

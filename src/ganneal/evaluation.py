@@ -4,8 +4,10 @@ The generator's samples are compared with held-out data; so is an equally large 
 column is the floor: a number is bad news only where it is worse than that.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,7 +57,7 @@ class Score:
     perfect: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What `ganneal evaluate` found. `battery` tests held-out data (x) against samples (y), `reference` the same
     against training data; `copying` is None for a toy, which has no training data to copy; `comparison` is the battery
@@ -85,6 +87,9 @@ class Evaluation:
             said.append(self.modes.sentence())
         return said
 
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences())
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the samples, ready for JSON."""
 
@@ -106,8 +111,9 @@ class Evaluation:
 
 
 def evaluate(
-    run: Run, *, features: str | None = None, checkpoint: str = "last", member: int = 0, n: int = 1000,
-    tests: Sequence[str] = TESTS, level: float = 0.05, seed: int = 0, watch: Callable[[str], None] | None = None,
+    run: Run | str | os.PathLike[str], *, features: str | None = None, checkpoint: str = "last", member: int = 0,
+    n: int = 1000, tests: Sequence[str] = TESTS, level: float = 0.05, seed: int = 0,
+    watch: Callable[[str], None] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge a run's generator on `features` (default: `raw` for tables and toys, `random(d=64)` for images), with at
     most n held-out examples that neither training nor the choice of a checkpoint has seen, as many samples and as many
@@ -116,6 +122,7 @@ def evaluate(
     Raises UsageError where fewer than 4 examples are held out, and for features that do not fit the data.
     """
     say = watch or (lambda text: None)
+    run = run if isinstance(run, Run) else Run(Path(run))
     source = run.source()
     held = parts(source)[1][:n]
     if len(held) < 2 * LEAST:
@@ -130,7 +137,7 @@ def evaluate(
     beside, rest = train[: min(n, len(train) // 2)], train[min(n, len(train) // 2) :]
     extract = build_features(text).fit(rest)  # what is compared takes no part in the fit
     x, y, z = extract(fake), extract(held), extract(beside)
-    notes = []
+    notes = [f"checkpoint {checkpoint}, compared on {text} features"]
     if source.size is not None and len(train) < source.size:
         notes.append(f"copies are looked for among {len(train):,} of {source.size:,} training examples")
     if len(z) < n:
@@ -150,7 +157,9 @@ def evaluate(
     shown = (y, x) if source.kind == "image" else (held.double(), fake.double())  # a table's page shows its columns
     where = witness_extremes(*shown, seed=seed)
     kept = () if source.kind == "image" else tuple(range(held.shape[1]))
-    real, made = (Samples(k, source.decode(v), source.columns) for k, v in (("held-out data", held), ("samples", fake)))
+    real, made = (
+        Samples(k, source.decode(v), source.columns) for k, v in (("held-out data", held), (str(run.folder), fake))
+    )
     comparison = Comparison(real, made, *shown, battery, where, seed, kept, tuple(notes))
     return Evaluation(
         str(run.folder),
@@ -180,7 +189,7 @@ def _support(x: Tensor, y: Tensor, z: Tensor) -> list[Score]:
     return [
         Score("precision", ours.precision, theirs.precision, "higher"),
         Score("recall", ours.recall, theirs.recall, "higher"),
-        Score("density", ours.density, theirs.density, "higher", perfect=1.0),
+        Score("density", ours.density, theirs.density, "near 1", perfect=1.0),
         Score("coverage", ours.coverage, theirs.coverage, "higher", perfect=ours.coverage_expected),
     ]
 
@@ -212,7 +221,7 @@ def _neighbours(x: Tensor, y: Tensor, z: Tensor, seed: int) -> list[Score]:
     return [
         Score("1-NN accuracy on held-out data", ours.real, theirs.real, "near one half", perfect=ours.expected),
         Score("1-NN accuracy on samples", ours.fake, theirs.fake, "near one half", perfect=ours.expected),
-        Score("near-duplicate pairs", twins[0], twins[1], "near that of data"),
+        Score(f"near-duplicate pairs of {len(x) * (len(x) - 1) // 2:,}", twins[0], twins[1], "near that of data"),
     ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ganneal as gn
 
 RNG = np.random.default_rng(0)
 QUICK = ("--tests", "mmd(permutations=99)", "ks(permutations=99)")
@@ -151,7 +152,7 @@ def test_evaluate_a_run(ganneal, folder: Path, small) -> None:
     assert ganneal("train", "ring8", "--steps", 20, *small, "--out", "run").code == 0
     said = ganneal("evaluate", "run", "--tests", "mmd(permutations=99)")
     assert said.code == 0, said
-    for word in ("training data", "precision", "coverage", "KID", "modes", "copying"):
+    for word in ("training data", "precision", "coverage", "KID", "modes"):
         assert word in said.out
     told = json.loads((folder / "run" / "evaluation.json").read_text())
     assert told["rejected"] is True
@@ -172,3 +173,54 @@ def test_pictures_on_features(ganneal) -> None:
     assert "verdict: The samples differ" in said.out
     rejected(ganneal("test", "one", "two", "--features", "randon"), "unknown feature 'randon'", "random")
     rejected(ganneal("test", "moons", "ring8", "--features", "raw"), "images only")
+
+
+def test_words_in_a_column_are_left_out_or_are_the_label(ganneal, folder: Path) -> None:
+    def table(path: str, shift: float) -> None:
+        rows = [f"{RNG.normal() + shift},{RNG.normal()},{'cat' if k % 3 else 'dog'}" for k in range(60)]
+        (folder / path).write_text("height,width,species\n" + "\n".join(rows) + "\n")
+
+    table("a.csv", 0)
+    table("b.csv", 0)
+    table("c.csv", 3)
+    rejected(ganneal("test", "a.csv", "b.csv", *QUICK), "'species' (for example", "--without")
+    assert "No difference found" in ganneal("test", "a.csv", "b.csv", *QUICK, "--without", "species").out
+    said = ganneal("test", "a.csv", "c.csv", *QUICK, "--given", "species", "--json")
+    assert {entry["label"] for entry in json.loads(said.out)["given"]["details"]["labels"]} == {"cat", "dog"}
+    rejected(ganneal("test", "a.csv", "b.csv", "--given", "spices"), "no column 'spices'", "species")
+
+
+def test_columns_are_compared_by_name_and_a_label_of_many_values_is_named(ganneal) -> None:
+    x, y = RNG.normal(size=(80, 3)), RNG.normal(size=(80, 3))
+    csv("x.csv", x, "a,b,c")
+    csv("y.csv", y[:, [2, 0, 1]] + [5, 0, 0], "c,a,b")
+    said = ganneal("test", "x.csv", "y.csv", "--tests", "ks(permutations=99)")
+    assert "another order" in said.out
+    assert "(c)" in said.out
+    csv("z.csv", np.column_stack([x[:, 0], np.r_[np.zeros(10), np.arange(70)]]), "a,k")
+    csv("w.csv", np.column_stack([y[:, 0], np.r_[np.zeros(10), np.arange(70)]]), "a,k")
+    assert "have a label that both samples hold twice" in ganneal("test", "z.csv", "w.csv", *QUICK, "--given", "k").out
+
+
+def test_evaluate_from_python_and_the_sides_of_its_details(ganneal, folder: Path, small) -> None:
+    """x is held-out data in the tests as on the page: what a classifier is sure of are examples of that side."""
+    assert ganneal("train", "digits", "--steps", 5, *small, "--out", "run").code == 0
+    found = gn.evaluate("run", tests="c2st")
+    real = found.comparison.real.values.astype(float)
+    c2st = found.battery.results[0]
+    assert c2st.details["accuracy_x"] > 0.5
+    flat = found.comparison.x.mean(1)
+    sure = c2st.details["confident_x"]
+    assert len(real) == len(flat)
+    assert np.abs(real[sure].mean() - real.mean()) < np.abs(found.comparison.fake.values[sure].mean() - real.mean())
+    assert "held-out" in repr(found)
+    with pytest.raises(gn.UsageError, match="not a run folder"):
+        gn.evaluate("nowhere")
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_tested(ganneal, folder: Path) -> None:
+    (folder / "page.html").mkdir()
+    rejected(ganneal("test", "moons", "ring8", "--report", "page.html", "--force"), "cannot be written")
+    rejected(ganneal("test", "moons", "ring8", "--report", "nowhere/page.html"), "cannot be written")
+    rejected(ganneal("test", "--calibrate", "--report", "page.html"), "--report")
+    rejected(ganneal("test", "a.npy", "b.npy", "--plan", "--effect", "0.1"), "got both")

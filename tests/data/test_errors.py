@@ -111,7 +111,7 @@ FILES = {
     "words in csv": (
         "x.csv",
         {"x.csv": b"name,size,town\nAnn,1,Rome\n" + b"Bo,2,Oslo\n" * 5},
-        ["x.csv", "'name' (for example 'Ann')", "'town' (for example 'Rome')", "drop or encode"],
+        ["x.csv", "'name' (for example 'Ann')", "'town' (for example 'Rome')", "leave them out"],
     ),
     "a late word": ("x.csv", {"x.csv": b"a,b\n" + b"1,2\n" * 5 + b"3,n/a\n"}, ["x.csv", "'b' (for example 'n/a')"]),
     "ragged csv": ("x.csv", {"x.csv": b"a,b\n1,2\n\n3,4\n5\n"}, ["x.csv", "line 5", "1 cells", "line 1 has 2"]),

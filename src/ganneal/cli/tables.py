@@ -25,7 +25,7 @@ def test_table(found: "Comparison") -> str:
                 f"{result.pvalue:.3g}",
                 f"{adjusted:.3g}",
                 DASH if result.power is None else f"{result.power:.2f}",
-                _effect(result),
+                _effect(result, found.real.names if not found.real.pictures else ()),
                 f"{m} vs {n}",
                 f"{result.seconds or 0:.2f}",
                 "differ" if adjusted <= found.battery.level else "",
@@ -82,8 +82,12 @@ def _rate(rate: Rate) -> tuple[str, str]:
     return f"{rate.share:.3f}", f"{low:.3f} to {high:.3f}"
 
 
-def _effect(result: TestResult) -> str:
-    return DASH if result.effect is None else f"{result.effect_name} {result.effect:.3f}".strip()
+def _effect(result: TestResult, columns: Sequence[str] = ()) -> str:
+    if result.effect is None:
+        return DASH
+    column = str(result.details.get("column", ""))
+    where = f" ({columns[int(column)]})" if column.isdigit() and int(column) < len(columns) else ""
+    return f"{result.effect_name} {result.effect:.3f}{where}"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

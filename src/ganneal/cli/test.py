@@ -1,6 +1,7 @@
 """`ganneal test REAL FAKE [FAKE_B]`, `--calibrate` and `--plan`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,11 +21,11 @@ class Test(BaseModel, use_attribute_docstrings=True):
     examples are needed.
     """
 
-    real: tyro.conf.Positional[str] = ""
+    real: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[REAL]")] = ""
     """The first sample; with --calibrate optional: data to split in halves."""
-    fake: tyro.conf.Positional[str] = ""
+    fake: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[FAKE]")] = ""
     """The second sample."""
-    fake_b: tyro.conf.Positional[str] = ""
+    fake_b: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[FAKE_B]")] = ""
     """Another model's sample, for the relative test."""
     tests: tuple[str, ...] | None = None
     """Tests to run, as name or name(argument=value): mmd, mmdagg, mmd_fuse, mmd_o, mmd_ard, mmd_d, mmd_linear,
@@ -71,10 +72,10 @@ def main(args: list[str]) -> int:
     request = parse(Test, "test", args, "ganneal test real.npy fake.npy --report differences.html")
     if request.plan and request.calibrate:
         raise UsageError("--plan and --calibrate: choose one")
-    if request.plan:
-        return _plan(request)
-    if request.calibrate:
-        return _calibrate(request)
+    if request.plan or request.calibrate:
+        if request.report is not None:
+            raise UsageError("--report: shows a comparison, and --plan and --calibrate make none")
+        return _plan(request) if request.plan else _calibrate(request)
     if not request.real or not request.fake:
         raise UsageError("two samples are needed: ganneal test REAL FAKE; see `ganneal test --help`")
     return _test(request)
@@ -84,8 +85,8 @@ def _test(request: Test) -> int:
     path = request.report
     if path is not None and path.suffix != ".html":
         raise UsageError(f"{path}: unknown format '{path.suffix}'; allowed: .html")
-    if path is not None and not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}")
+    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK) and not path.is_dir()):
+        raise UsageError(f"{path}: cannot be written; allowed: a file in a folder that exists and may be written to")
     if path is not None and path.exists() and not request.force:
         raise UsageError(f"{path}: exists already; choose another name or --force")
     from ganneal.cli.status import status
@@ -95,32 +96,32 @@ def _test(request: Test) -> int:
     with status() as watch:
         watch("reading")
         texts = [text for text in (request.real, request.fake, request.fake_b) if text]
-        samples = read_all(texts, n=request.n or MOST, seed=request.seed, size=request.size)
-        found = compare(
-            *samples, tests=request.tests, without=request.without or (), given=request.given,
-            features=request.features, level=request.level, seed=request.seed, watch=watch,
+        samples = read_all(
+            texts, n=request.n or MOST, seed=request.seed, size=request.size, without=request.without or (),
+            given=request.given,
         )  # fmt: skip
-        if path is not None:
-            watch("report")
-            from ganneal.report import render_comparison
-
-            render_comparison(found, path)
+        found = compare(
+            *samples, tests=request.tests, given=request.given is not None, features=request.features,
+            level=request.level, seed=request.seed, watch=watch,
+        )  # fmt: skip
     if request.as_json:
         print(json.dumps(found.to_dict(), indent=1, allow_nan=False))
-        return 0
-    print(test_table(found))
-    for note in found.notes:
-        print(f"note: {note}")
-    print(f"verdict: {found.sentence()}")
+    else:
+        notes = "".join(f"note: {note}\n" for note in found.notes)
+        print(f"{test_table(found)}\n{notes}verdict: {found.sentence()}", flush=True)
     if path is not None:
-        print(f"report:  {path}")
+        from ganneal.report import render_comparison
+
+        render_comparison(found, path)
+        if not request.as_json:
+            print(f"report:  {path}")
     return 0
 
 
 def _calibrate(request: Test) -> int:
     from ganneal.cli.status import status
     from ganneal.cli.tables import calibration_table
-    from ganneal.comparison import read_samples, vectors_of
+    from ganneal.comparison import SPLIT, read_samples, vectors_of
     from ganneal.twosample.battery import DEFAULT
     from ganneal.twosample.calibrate import calibrate, gaussians, splits
 
@@ -128,7 +129,13 @@ def _calibrate(request: Test) -> int:
     if request.fake:
         raise UsageError("--calibrate takes one source, whose halves are compared, or none; got two")
     if request.real:
-        draws = splits(vectors_of(read_samples(request.real, seed=request.seed, size=request.size))[0], effect, n)
+        draws = splits(
+            vectors_of(
+                read_samples(request.real, n=SPLIT, seed=request.seed, size=request.size, without=request.without or ())
+            )[0],
+            effect,
+            n,
+        )
         what = f"halves of {request.real}"
     else:
         draws = gaussians(n or 100, request.dim, effect)
@@ -152,6 +159,8 @@ def _plan(request: Test) -> int:
 
     check_power(request.power, request.level)
     if request.effect is not None:
+        if request.real:
+            raise UsageError("--plan takes --effect or a pilot (REAL FAKE), got both")
         from ganneal.twosample.classifier import c2st_sample_size
 
         if not request.effect < 0.5:
@@ -163,8 +172,8 @@ def _plan(request: Test) -> int:
         }  # fmt: skip
         said = (
             f"A classifier that is right {0.5 + request.effect:.1%} of the time is told from guessing with power "
-            f"{request.power:g} at level {request.level:g} by {n:,} held-out examples: with half of each sample held "
-            f"out, {n:,} examples of each."
+            f"{request.power:g} at level {request.level:g} by {n:,} held-out examples in all. As half of each sample "
+            f"trains the classifier, that takes {n:,} real and {n:,} fake ones."
         )
     else:
         if not request.real or not request.fake:
@@ -172,8 +181,11 @@ def _plan(request: Test) -> int:
         from ganneal.comparison import MOST, read_all, vectors_of
         from ganneal.twosample.planning import plan_mmd
 
-        pilot = read_all([request.real, request.fake], n=request.n or MOST, seed=request.seed, size=request.size)
-        x, y = vectors_of(*pilot, without=request.without or ())
+        pilot = read_all(
+            [request.real, request.fake], n=request.n or MOST, seed=request.seed, size=request.size,
+            without=request.without or (),
+        )  # fmt: skip
+        x, y = vectors_of(*pilot)
         plan = plan_mmd(x, y, request.power, level=request.level, seed=request.seed)
         told = {
             "test": "mmd", "effect": plan.effect, "power": plan.power, "level": plan.level, "each": plan.n,

@@ -79,11 +79,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Options:
-    """How to open a source: side of square images, fraction that is held out, seed of that split. Checked when made."""
+    """How to open a source: side of square images, fraction that is held out, seed of that split; of a table's file the
+    columns to leave out, and one to read as labels, which need be no number. Checked when made."""
 
     size: int | None = None
     heldout: float = 0.1
     seed: int = 0
+    without: tuple[str, ...] = ()
+    label: str | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and (not _whole(self.size) or not MIN_SIDE <= self.size <= MAX_SIDE):

@@ -54,6 +54,8 @@ def open_source(
     size: int | None = None,
     heldout: float = 0.1,
     seed: int = 0,
+    without: tuple[str, ...] = (),
+    label: str | None = None,
 ) -> Source:
     """What a person can train on, from its text form, a path, or an array.
 
@@ -64,10 +66,12 @@ def open_source(
     heldout  fraction that is held out; a data set with a test part of its own keeps that, the digits hold out 20%
              (`digits(heldout=0.3)` to change it)
     seed     of the held-out split, and of the held-out sample of a toy
+    without  columns of a table's file to leave out
+    label    a column of a table's file to read as labels, which `examples` returns; it need be no number
 
     Raises `UsageError` with one line that names the source, what was got and what is allowed.
     """
-    options = Options(size, heldout, seed)
+    options = Options(size, heldout, seed, tuple(without), label)
     if isinstance(text, Source):
         return text
     if isinstance(text, (np.ndarray, Tensor)):

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from ganneal.data.contract import Indices, Options, Source, choose, split
-from ganneal.errors import UsageError
+from ganneal.errors import UsageError, nearest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Table(Source):
     """Rows [size, d] of numbers; x = (value - mean) / std with the moments [d] of the training part. `original` [N, d]
-    is the whole table as it was read."""
+    is the whole table as it was read, `given` [N] the column of labels."""
 
     original: np.ndarray
+    given: np.ndarray | None = None
     values: Tensor
     held: Tensor
     mean: np.ndarray
@@ -37,9 +38,10 @@ class Table(Source):
         """Rows, training and held-out."""
         return len(self.original)
 
-    def examples(self, n: int, generator: torch.Generator) -> tuple[np.ndarray, None]:
+    def examples(self, n: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """float64 [<= n, d], bit for bit as read."""
-        return self.original[choose(len(self.original), n, generator)], None
+        chosen = choose(len(self.original), n, generator)
+        return self.original[chosen], None if self.given is None else self.given[chosen]
 
     def decode(self, x: Tensor) -> np.ndarray:
         """x [B, d] to float64 [B, d] in the table's own units."""
@@ -52,6 +54,7 @@ def table(
     options: Options,
     columns: tuple[str, ...] | None = None,
     parts: tuple[Indices, Indices] | None = None,
+    given: np.ndarray | None = None,
 ) -> Table:
     """The source of a matrix [N, d] of finite real numbers; `parts` where the data set has a split of its own."""
     options.refuse_size(name, "table")
@@ -75,6 +78,7 @@ def table(
         size=len(train),
         columns=columns,
         original=values,
+        given=given,
         values=torch.from_numpy(((values[train] - mean) / std).astype(np.float32)),
         held=torch.from_numpy(((values[test] - mean) / std).astype(np.float32)),
         mean=mean,
@@ -115,6 +119,8 @@ def open_csv(path: Path, name: str, options: Options) -> Table:
             if _is_header([row for _, row in head]):
                 columns = tuple(cell or f"x{i}" for i, cell in enumerate(head.pop(0)[1]))
             columns = columns or tuple(f"x{i}" for i in range(width))
+            keep, label = _chosen(name, columns, options)
+            labels: list[str] = []
             for source in (head, lines):
                 for line, row in source:
                     if len(row) != width:
@@ -122,19 +128,23 @@ def open_csv(path: Path, name: str, options: Options) -> Table:
                             f"{name}: line {line} has {len(row)} cells but line {width_line} has {width}; "
                             "all lines must have the same number"
                         )
+                    if label is not None:
+                        labels.append(row[label])
+                    cells = [row[i] for i in keep]
                     try:
-                        values.extend([float(cell) if cell else np.nan for cell in row])
+                        values.extend([float(cell) if cell else np.nan for cell in cells])
                     except ValueError:
-                        values.extend([np.nan] * width)
-                        for column, cell in zip(columns, row, strict=True):
+                        values.extend([np.nan] * len(keep))
+                        for i, cell in zip(keep, cells, strict=True):
                             if cell and not _is_number(cell):
-                                problems.setdefault(column, cell)
+                                problems.setdefault(columns[i], cell)
     except UnicodeDecodeError:
         raise UsageError(f"{name}: the file is not UTF-8 text; save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UsageError(f"{name}: cannot read the CSV file: {error}") from None
     _refuse_words(name, problems)
-    return table(name, np.array(values).reshape(-1, width), options, columns)
+    matrix = np.array(values).reshape(-1, len(keep))
+    return table(name, matrix, options, tuple(columns[i] for i in keep), given=_labels(labels) if labels else None)
 
 
 def open_parquet(path: Path, name: str, options: Options) -> Table:
@@ -149,6 +159,9 @@ def open_parquet(path: Path, name: str, options: Options) -> Table:
     try:
         content = pyarrow.parquet.read_table(path)
         types = pa.types
+        keep, label = _chosen(name, tuple(content.column_names), options)
+        given = None if label is None else _labels([str(v) for v in content.column(label).to_pylist()])
+        content = content.select(keep)
         problems = {}
         for column, data in zip(content.column_names, content.columns, strict=True):
             t = data.type
@@ -159,13 +172,33 @@ def open_parquet(path: Path, name: str, options: Options) -> Table:
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{name}: cannot read the parquet file: {str(error).splitlines()[0]}") from None
     matrix = np.stack(arrays, 1) if arrays else np.empty((content.num_rows, 0))
-    return table(name, matrix, options, tuple(content.column_names))
+    return table(name, matrix, options, tuple(content.column_names), given=given)
+
+
+def _chosen(name: str, columns: tuple[str, ...], options: Options) -> tuple[list[int], int | None]:
+    """Positions of the columns to read as numbers, and of the one to read as labels."""
+    for wanted in (*options.without, *([options.label] if options.label else [])):
+        if wanted not in columns:
+            raise UsageError(f"{name} has no column '{wanted}': {nearest(wanted, columns)}")
+    left_out = {*options.without, options.label}
+    keep = [i for i, column in enumerate(columns) if column not in left_out]
+    if not keep:
+        raise UsageError(f"{name}: no column is left")
+    return keep, columns.index(options.label) if options.label else None
+
+
+def _labels(cells: list[str]) -> np.ndarray:
+    """Labels as numbers where all of them are, so that 1 and 1.0 are one label; else as text."""
+    return np.array([float(cell) for cell in cells] if all(map(_is_number, cells)) else cells)
 
 
 def _refuse_words(name: str, problems: dict[str, str]) -> None:
     if problems:
         listing = ", ".join(f"'{column}' (for example '{cell[:40]}')" for column, cell in problems.items())
-        raise UsageError(f"{name}: columns must be numbers, and these are not: {listing}; drop or encode them")
+        raise UsageError(
+            f"{name}: columns must be numbers, and these are not: {listing}; encode them, or leave them out (in "
+            "`ganneal test`: --without)"
+        )
 
 
 def _is_header(rows: list[list[str]]) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from ganneal.errors import RunError
 from ganneal.report.verdict import number, p_value, percent
 
 TEMPLATES = ("page.html", "comparison.html")
@@ -45,6 +47,9 @@ def write_page(path: Path, page: str) -> Path:
     try:
         temporary.write_text(page, encoding="utf-8")
         os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot write it ({error.strerror or error})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be made cannot be removed
+            temporary.unlink(missing_ok=True)
     return path

@@ -154,7 +154,7 @@ TESTS: Registry[Run] = Registry(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Battery:
     """Several tests of the same two samples. `adjusted` are Holm's p-values, one a test; the samples differ if the
     smallest of them is at most the level."""
@@ -167,6 +167,9 @@ class Battery:
     def rejected(self) -> bool:
         """Whether the samples differ, all tests taken together."""
         return min(self.adjusted) <= self.level
+
+    def __repr__(self) -> str:
+        return self.sentence()
 
     def sentence(self) -> str:
         """The verdict in one sentence."""
@@ -188,7 +191,7 @@ class Battery:
 
 
 def run_tests(
-    x: Any, y: Any, tests: Sequence[str] = DEFAULT, *, seed: int = 0, level: float = 0.05,
+    x: Any, y: Any, tests: Sequence[str] | str = DEFAULT, *, seed: int = 0, level: float = 0.05,
     watch: Callable[[str], None] | None = None,
 ) -> Battery:  # fmt: skip
     """Run tests, given as text, on x [m, ...] and y [n, ...]; each with the same seed, so that a test's outcome does
@@ -200,6 +203,7 @@ def run_tests(
     """
     shape = np.shape(x)[1:]
     x, y = (v.reshape(len(v), *shape) for v in as_pair(x, y))
+    tests = [tests] if isinstance(tests, str) else tests
     runs = [(text, build(text)) for text in dict.fromkeys(tests)]
     if not runs:
         raise UsageError(f"tests: none given; allowed: {', '.join(TESTS)}")

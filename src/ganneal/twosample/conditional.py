@@ -28,8 +28,9 @@ def conditional_test(
     """Is y given its label distributed as x given its label? x [m, ...] with x_labels [m], y [n, ...] with y_labels
     [n].
 
-    The kernel's width is that of the pooled sample. Labels with fewer than 2 examples on a side are left out and named
-    in `details`; `details` also holds each label's own MMD^2 and p-value (not corrected for their number).
+    The kernel's width is that of the pooled sample; `m` and `n` count the examples of the labels compared. Labels with
+    fewer than 2 examples on a side are left out and named in `details`; `details` also holds each label's own MMD^2 and
+    p-value (not corrected for their number).
 
     Raises UsageError for labels that do not fit and where no label has 2 examples on both sides.
     """
@@ -57,8 +58,8 @@ def conditional_test(
     observed = float(values[0])
     return TestResult(
         name="conditional", statistic=observed, pvalue=permutation_pvalue(observed, values[1:], rounding), level=level,
-        m=len(x), n=len(y), permutations=permutations, seed=seed, null="permutation within labels",
-        bandwidth=chosen.bandwidth, details={"labels": told, "left_out": left_out},
+        m=sum(e["m"] for e in told), n=sum(e["n"] for e in told), permutations=permutations, seed=seed,
+        null="permutation within labels", bandwidth=chosen.bandwidth, details={"labels": told, "left_out": left_out},
     )  # fmt: skip
 
 
