@@ -78,6 +78,9 @@ wheel: | $(BIN)/python  ## build the wheel into dist/ and try it in an environme
 bench: $(VENV)/.has-dev  ## the benchmarks that need nothing but this clone (not quick); results in benchmarks/results/
 	$(BIN)/python benchmarks/annealing.py digits
 	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/twosample_size.py
+	$(BIN)/python benchmarks/power.py
+	$(BIN)/python benchmarks/twosample_speed.py
 
 clean:  ## remove what was built; keeps the environment and runs/
 	@rm -rf build dist docs/_build docs/reference/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
