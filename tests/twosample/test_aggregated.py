@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from ganneal.errors import UsageError
-from ganneal.twosample.aggregated import collection, mmd_fuse_test, mmdagg_test
+from ganneal.twosample.aggregated import _mean_square, collection, mmd_fuse_test, mmdagg_test
+from ganneal.twosample.gram import Gram, sums
 from ganneal.twosample.mmd import mmd_test
+from ganneal.twosample.permutation import observed_labels
 from ganneal.twosample.problems import blobs
 
 TESTS = [mmdagg_test, mmd_fuse_test]
@@ -44,6 +46,7 @@ def test_the_pvalue_is_never_below_that_of_its_best_kernel_and_ties_are_kept() -
     assert best == 1 / 200
     assert found.pvalue >= best
     assert found.statistic == pytest.approx(math.log(200))
+    assert found.pvalue == 1 / 200  # others have the same smallest p-value, but none lies as far out
     for test in TESTS:
         assert test(np.ones((10, 2)), np.ones((10, 2)), permutations=99).pvalue == 1
 
@@ -59,6 +62,17 @@ def test_fuse_is_the_soft_maximum_of_normalised_mmd() -> None:
     sharpness = math.sqrt(9 * 8)
     expected = math.log(np.mean(np.exp(sharpness * np.array(values)))) / sharpness
     assert mmd_fuse_test(x, y, permutations=19, widths=3).statistic == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("tile", [5, 100])
+def test_the_normaliser_is_the_mean_square_of_the_kernel(tile: int) -> None:
+    """Of the kernel itself, although sums are taken of what is left after a constant, which is no mean where there are
+    several tiles."""
+    pool = torch.randn(21, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    kernels = collection(pool, 3, 0.95)
+    found = _mean_square(sums(Gram(pool, kernels), observed_labels(12, 9), moments=True, tile=tile))
+    expected = [float(k.gram(pool, pool).fill_diagonal_(0).square().sum()) / (21 * 20) for k in kernels]
+    assert found.tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_widths_follow_units_and_not_the_order_of_the_pool() -> None:

@@ -33,6 +33,15 @@ def test_a_difference_within_a_label_is_found_although_it_brings_the_marginals_t
     assert by_label[True] < 0.01 < by_label[False]
 
 
+def test_labels_count_by_their_share() -> None:
+    x, y, a, b = labelled(3)
+    found = conditional_test(x, y, a, b, permutations=19)
+    weights = [(entry["m"] + entry["n"]) / 300 for entry in found.details["labels"]]
+    assert sum(weights) == pytest.approx(1)
+    parts = [entry["statistic"] for entry in found.details["labels"]]
+    assert found.statistic == pytest.approx(np.dot(weights, parts), abs=1e-14)
+
+
 def test_one_label_is_the_unconditional_test() -> None:
     x, y, _, _ = labelled(2)
     found = conditional_test(x, y, np.zeros(150), np.zeros(150), permutations=99, seed=3)

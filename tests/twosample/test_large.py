@@ -1,6 +1,7 @@
 """MMD for large samples: pairs in linear time, and random features."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def test_size_and_power_of_the_linear_test() -> None:
         )
         assert np.mean(pvalues <= 0.05) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
     assert mmd_linear_test(rng.normal(size=(500, 1)), 1 + rng.normal(size=(500, 1))).rejected
+
+
+def test_power_of_the_linear_test_is_that_at_its_level() -> None:
+    """Phi(T / sd - z): at T = z sd it is one half, whatever the level."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 1)), rng.normal(0.7, 1, size=(400, 1))
+    powers = [mmd_linear_test(x, y, permutations=19, level=level).power for level in (0.2, 0.05, 0.001)]
+    normal = NormalDist()
+    assert powers == sorted(powers, reverse=True)
+    gaps = [normal.inv_cdf(p) + normal.inv_cdf(1 - level) for p, level in zip(powers, (0.2, 0.05, 0.001), strict=True)]
+    assert gaps == pytest.approx([gaps[0]] * 3, rel=1e-6)
 
 
 def test_many_pairs_use_the_normal_law() -> None:

@@ -143,6 +143,11 @@ def test_early_stopping_is_quick_and_keeps_the_level() -> None:
         assert share <= level + 3 * math.sqrt(level * (1 - level) / 300)
     assert np.median([r.permutations for r in found]) < 100
     assert {r.null for r in found} == {"permutation", "permutation, stopped early"}
+    stopped = [r for r in found if r.null != "permutation"]
+    assert all(r.pvalue == 10 / r.permutations for r in stopped)
+    assert all(r.power is None and r.detectable is None for r in stopped)
+    with pytest.raises(UsageError, match="exceedances: got 0"):
+        mmd_test(np.zeros(5), np.ones(5), exceedances=0)
     clear = mmd_test(rng.normal(size=(20, 1)), 5 + rng.normal(size=(20, 1)), permutations=999, exceedances=10)
     assert (clear.pvalue, clear.permutations, clear.null) == (1 / 1000, 999, "permutation")
 

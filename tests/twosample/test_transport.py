@@ -10,10 +10,9 @@ import torch
 from scipy import stats
 
 from ganneal.errors import RunError, UsageError
-from ganneal.twosample import transport
+from ganneal.twosample import sinkhorn, transport
+from ganneal.twosample.sinkhorn import sinkhorn_divergence, sinkhorn_test
 from ganneal.twosample.transport import (
-    sinkhorn_divergence,
-    sinkhorn_test,
     sliced_wasserstein,
     sliced_wasserstein_test,
     wasserstein,
@@ -139,7 +138,7 @@ def test_sinkhorn_between_its_limits() -> None:
 
 
 def test_sinkhorn_says_when_it_has_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "STEPS", 5)
+    monkeypatch.setattr(sinkhorn, "STEPS", 5)
     with pytest.raises(RunError, match="after 5 steps"):
         sinkhorn_divergence(*pair(15, 24, 2), 0.01)
 

@@ -23,10 +23,9 @@ from ganneal.twosample.planning import plan_mmd
 from ganneal.twosample.random_features import mmd_features_test
 from ganneal.twosample.relative import relative_test
 from ganneal.twosample.result import TestResult
+from ganneal.twosample.sinkhorn import sinkhorn_divergence, sinkhorn_test
 from ganneal.twosample.stein import kernel_stein_discrepancy, ksd_test
 from ganneal.twosample.transport import (
-    sinkhorn_divergence,
-    sinkhorn_test,
     sliced_wasserstein,
     sliced_wasserstein_test,
     wasserstein,

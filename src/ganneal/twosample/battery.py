@@ -30,7 +30,8 @@ from ganneal.twosample.neighbours import nn_test
 from ganneal.twosample.random_features import mmd_features_test
 from ganneal.twosample.result import TestResult
 from ganneal.twosample.samples import as_pair
-from ganneal.twosample.transport import sinkhorn_test, sliced_wasserstein_test, wasserstein_test
+from ganneal.twosample.sinkhorn import sinkhorn_test
+from ganneal.twosample.transport import sliced_wasserstein_test, wasserstein_test
 
 Run = Callable[..., TestResult]
 """(x, y, seed=..., level=...) -> TestResult."""
