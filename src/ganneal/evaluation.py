@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganneal.api import Run
-from ganneal.comparison import Comparison, Samples
+from ganneal.comparison import Comparison
 from ganneal.data import Source
 from ganneal.engine.verdict import parts
 from ganneal.errors import UsageError
@@ -33,6 +33,7 @@ from ganneal.metrics import (
     support,
 )
 from ganneal.metrics.neighbours import neighbour_accuracy
+from ganneal.reading import Samples
 from ganneal.twosample.battery import Battery, run_tests
 from ganneal.twosample.samples import LEAST
 from ganneal.twosample.witness import witness_extremes
@@ -156,11 +157,10 @@ def evaluate(
         modes = mode_coverage(fake, source.modes, source.spread)
     shown = (y, x) if source.kind == "image" else (held.double(), fake.double())  # a table's page shows its columns
     where = witness_extremes(*shown, seed=seed)
-    kept = () if source.kind == "image" else tuple(range(held.shape[1]))
     real, made = (
         Samples(k, source.decode(v), source.columns) for k, v in (("held-out data", held), (str(run.folder), fake))
     )
-    comparison = Comparison(real, made, *shown, battery, where, seed, kept, tuple(notes))
+    comparison = Comparison(real, made, *shown, battery, where, seed, tuple(notes))
     return Evaluation(
         str(run.folder),
         checkpoint,

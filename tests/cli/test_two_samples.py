@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import ganneal as gn
+from ganneal import features
+from ganneal.reading import Samples, vectors_of
+from ganneal.twosample import run_tests
 
 RNG = np.random.default_rng(0)
 QUICK = ("--tests", "mmd(permutations=99)", "ks(permutations=99)")
@@ -202,20 +207,57 @@ def test_columns_are_compared_by_name_and_a_label_of_many_values_is_named(gannea
     assert "have a label that both samples hold twice" in ganneal("test", "z.csv", "w.csv", *QUICK, "--given", "k").out
 
 
-def test_evaluate_from_python_and_the_sides_of_its_details(ganneal, folder: Path, small) -> None:
-    """x is held-out data in the tests as on the page: what a classifier is sure of are examples of that side."""
+def test_evaluate_from_python_and_the_sides_of_its_tests(ganneal, monkeypatch: pytest.MonkeyPatch, small) -> None:
+    """x is held-out data in the tests as on the page, and y the samples, or training data for the reference."""
     assert ganneal("train", "digits", "--steps", 5, *small, "--out", "run").code == 0
-    found = gn.evaluate("run", tests="c2st")
-    real = found.comparison.real.values.astype(float)
-    c2st = found.battery.results[0]
-    assert c2st.details["accuracy_x"] > 0.5
-    flat = found.comparison.x.mean(1)
-    sure = c2st.details["confident_x"]
-    assert len(real) == len(flat)
-    assert np.abs(real[sure].mean() - real.mean()) < np.abs(found.comparison.fake.values[sure].mean() - real.mean())
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def spy(x: torch.Tensor, y: torch.Tensor, *args: Any, **more: Any) -> Any:
+        seen.append((x, y))
+        return run_tests(x, y, *args, **more)
+
+    monkeypatch.setattr("ganneal.evaluation.run_tests", spy)
+    found = gn.evaluate("run", tests="mmd(permutations=19)")
+    (held, samples), (again, training) = seen
+    assert torch.equal(held, found.comparison.x)
+    assert torch.equal(samples, found.comparison.y)
+    assert torch.equal(again, held)
+    assert training.shape == held.shape
+    assert not torch.equal(training, samples)
     assert "held-out" in repr(found)
     with pytest.raises(gn.UsageError, match="not a run folder"):
         gn.evaluate("nowhere")
+
+
+def test_what_is_compared_takes_no_part_in_fitting_features(ganneal, monkeypatch: pytest.MonkeyPatch, small) -> None:
+    """Otherwise training data, which would fit them, score better than any generator can."""
+    csv("rows.csv", RNG.normal(size=(200, 3)))
+    assert ganneal("train", "rows.csv", "--steps", 5, *small, "--out", "run").code == 0
+    fitted: list[torch.Tensor] = []
+    compared: list[torch.Tensor] = []
+
+    class Recipe:
+        def fit(self, train: torch.Tensor) -> Any:
+            fitted.append(train)
+            extract = features.build("raw").fit(train)
+            return lambda x: compared.append(x) or extract(x)
+
+    monkeypatch.setattr("ganneal.evaluation.build_features", lambda text: Recipe())
+    gn.evaluate("run", tests="mmd(permutations=19)")
+    rows = {tuple(row.tolist()) for row in fitted[0]}
+    samples, held, reference, rest = compared
+    assert len(fitted[0]) + len(reference) == 180
+    assert torch.equal(rest, fitted[0])
+    for part in (samples, held, reference):
+        assert not rows & {tuple(row.tolist()) for row in part}
+
+
+def test_columns_are_compared_on_the_scale_of_both_samples_together() -> None:
+    names = ("a", "b")
+    x, y = (Samples(k, RNG.normal(5, [1, 1000], size=(50, 2)), names) for k in "xy")
+    pool = torch.cat(vectors_of(x, y))
+    assert pool.mean(0).numpy() == pytest.approx([0, 0], abs=1e-12)
+    assert pool.std(0).numpy() == pytest.approx([1, 1])
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_tested(ganneal, folder: Path) -> None:

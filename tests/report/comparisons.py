@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ganneal.comparison import Comparison, Samples, vectors_of
+from ganneal.comparison import Comparison
+from ganneal.reading import Samples, vectors_of
 from ganneal.twosample.battery import Battery
 from ganneal.twosample.columns import ks_test
 from ganneal.twosample.multiplicity import holm
@@ -67,7 +68,11 @@ def make(
         Samples(name, values_of(kind, size, rng, shifted), columns)
         for name, size, shifted in zip(names, (m, n), (False, differ), strict=True)
     )
-    x, y = vectors_of(real, fake, without=without)
+    if columns is not None:
+        keep = [i for i, name in enumerate(columns) if name not in without]
+        columns = tuple(columns[i] for i in keep)
+        real, fake = (replace(s, values=s.values[:, keep], columns=columns) for s in (real, fake))
+    x, y = vectors_of(real, fake)
     p, size = (0.001, x.shape[1]) if differ else (0.4, x.shape[1])
     half = {"tested": (m // 2, n // 2), "m": m, "n": n}
     sure = {"confident_x": list(range(10)), "confident_y": list(range(20, 30)), "accuracy_x": 0.9, "accuracy_y": 0.8}
@@ -84,6 +89,5 @@ def make(
         results.append(
             result("me", p, m, n, null="chi2(2)", permutations=0, details={"locations": [[0.9, 0.0], [-0.9, 0.0]]})
         )
-    kept = tuple(i for i, name in enumerate(columns or ()) if name not in without)
-    found = Comparison(real, fake, x, y, battery(*results), witness_extremes(x, y), seed=0, kept=kept)
+    found = Comparison(real, fake, x, y, battery(*results), witness_extremes(x, y), seed=0)
     return replace(found, **change)

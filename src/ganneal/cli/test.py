@@ -91,7 +91,8 @@ def _test(request: Test) -> int:
         raise UsageError(f"{path}: exists already; choose another name or --force")
     from ganneal.cli.status import status
     from ganneal.cli.tables import test_table
-    from ganneal.comparison import MOST, compare, read_all
+    from ganneal.comparison import compare
+    from ganneal.reading import MOST, read_all
 
     with status() as watch:
         watch("reading")
@@ -121,7 +122,7 @@ def _test(request: Test) -> int:
 def _calibrate(request: Test) -> int:
     from ganneal.cli.status import status
     from ganneal.cli.tables import calibration_table
-    from ganneal.comparison import SPLIT, read_samples, vectors_of
+    from ganneal.reading import SPLIT, read_samples, vectors_of
     from ganneal.twosample.battery import DEFAULT
     from ganneal.twosample.calibrate import calibrate, gaussians, splits
 
@@ -178,7 +179,7 @@ def _plan(request: Test) -> int:
     else:
         if not request.real or not request.fake:
             raise UsageError("--plan needs --effect, or a pilot: ganneal test REAL FAKE --plan --power 0.8")
-        from ganneal.comparison import MOST, read_all, vectors_of
+        from ganneal.reading import MOST, read_all, vectors_of
         from ganneal.twosample.planning import plan_mmd
 
         pilot = read_all(

@@ -12,7 +12,8 @@ from ganneal.report.page import environment, script, write_page
 from ganneal.report.verdict import DASH, LABELS, Outcome, duration, judge, number, p_value
 
 if TYPE_CHECKING:
-    from ganneal.comparison import Comparison, Samples
+    from ganneal.comparison import Comparison
+    from ganneal.reading import Samples
     from ganneal.twosample.result import TestResult
 
 LONGEST = 34  # characters of a short name

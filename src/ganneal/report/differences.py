@@ -151,10 +151,8 @@ def _pixels(found: "Comparison", first: str, second: str) -> Panel:
 
 
 def _of_numbers(found: "Comparison", first: str, second: str) -> Differences:
-    kept = list(found.kept)
-    real, fake = (np.asarray(s.values, dtype=np.float64)[:, kept] for s in (found.real, found.fake))
-    every = found.real.columns or tuple(f"x{i}" for i in range(found.real.values.shape[1]))
-    names = [every[i] for i in kept]
+    real, fake = (np.asarray(s.values, dtype=np.float64) for s in (found.real, found.fake))
+    names = list(found.real.names)
     tested, weighed = details_of(found, "statistics", "joint"), details_of(found, "weights", "columns")
     columns = ranked(real, fake, names, tested, weighed) if len(names) > 1 else []
     if len(names) <= 2:
