@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganneal.errors import GannealError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from ganneal.api import Run, resume, train
+    from ganneal.api import Run, fit_density, resume, train
     from ganneal.data import open_source
     from ganneal.evaluation import evaluate
     from ganneal.twosample import mmd_test, run_tests
@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _LAZY = {
     "Run": "api",
     "evaluate": "evaluation",
+    "fit_density": "api",
     "mmd_test": "twosample",
     "open_source": "data",
     "resume": "api",
@@ -48,6 +49,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "evaluate",
+    "fit_density",
     "mmd_test",
     "open_source",
     "resume",

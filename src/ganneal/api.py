@@ -1,6 +1,7 @@
 """The library's face: `train`, `resume`, and `Run`, the handle of a run folder."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,19 @@ import torch
 from torch import Tensor
 
 from ganneal.data import Source, open_source
+from ganneal.data.target import TargetSource, absent, is_density
 from ganneal.engine import checkpoint, config, training
 from ganneal.engine.config import RUNTIME, Config
 from ganneal.engine.folder import create
 from ganneal.engine.processes import Processes
 from ganneal.engine.trainer import Trainer
+from ganneal.engine.training import npz
 from ganneal.errors import RunError, UsageError
+from ganneal.nets import FlowArchitecture
+from ganneal.targets import Frame
+
+OBJECT = "object:"
+"""Prefix of a density that was given as a Python object and cannot be opened by its name."""
 
 
 class Silent:
@@ -31,13 +39,16 @@ class Silent:
 class Run:
     """A run folder: sample from it, read its verdict, continue it.
 
+    density    the log density of a run that was given one as a Python object; needed to continue it and to weigh its
+               samples, not to draw them
+
     >>> run = train("ring8", steps=200)                                                          # doctest: +SKIP
     >>> run.sample(64).shape                                                                     # doctest: +SKIP
     (64, 2)
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, density: Any = None):
+        self.folder, self.density = Path(folder), density
         if not (self.folder / "config.yaml").is_file():
             raise UsageError(f"{self.folder}: not a run folder (it has no config.yaml)")
         self.config: Config = config.load(self.folder / "config.yaml")
@@ -66,7 +77,7 @@ class Run:
 
     def source(self) -> Source:
         """The data of the run, opened again."""
-        return open_configured(self.config, self.folder)
+        return open_configured(self.config, self.folder, self.density)
 
     def _restored(self, source: Source, processes: Processes, which: str) -> Trainer:
         path = self.checkpoint(which)
@@ -150,8 +161,10 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     Raises `UsageError` for anything that is not allowed, before any file is written.
     """
     given = {k: v for k, v in options.items() if v is not None}
-    array = None
-    if not isinstance(source, (str, Path)):
+    array, density = None, None
+    if not isinstance(source, (str, Path)) and is_density(source):
+        density, given["source"] = source, f"{OBJECT}{getattr(source, '__name__', type(source).__name__)}"
+    elif not isinstance(source, (str, Path)):
         plain = source.detach().cpu() if isinstance(source, Tensor) else source
         narrow = isinstance(plain, Tensor) and plain.dtype == torch.bfloat16  # numpy has no such type
         array, given["source"] = np.asarray(plain.float() if narrow else plain), "data.npy"
@@ -163,19 +176,37 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
         if isinstance(given.get(key), (list, tuple)) and "population" not in given:
             given["population"] = len(given[key])
     asked = config.make({key: value for key, value in given.items() if key != "steps"})  # before the data are read
-    data = open_source(given["source"] if array is None else array, **_opening(asked.model_dump()))
+    opened = given["source"] if array is None and density is None else array if density is None else density
+    data = open_source(opened, **_opening(asked.model_dump()))
+    if isinstance(data, TargetSource):
+        probe(data)
     settled = settle(config.complete(given, data.kind), data)
     processes = Processes()
     trainer = Trainer(settled, data, processes)
     folder = Path(settled.out or ".")
     if processes.first:
-        folder = create(settled, None if array is None else _npy(array))
+        folder = create(settled, _files(array, data))
     processes.wait()
     training.train(trainer, folder, watcher or Silent())
-    run = Run(folder) if processes.first else _Elsewhere(folder, settled)
+    run = Run(folder, density) if processes.first else _Elsewhere(folder, settled)
     if processes.first:
         run.report()
     return run
+
+
+def fit_density(log_prob: Any, dim: int | None = None, watcher: training.Watcher | None = None, **options: Any) -> Run:
+    """Train a sampler of an unnormalised density: `train` for a log density.
+
+    log_prob    a function x [b, d] -> log u(x) [b] of torch tensors, one of NumPy arrays that returns (values,
+                gradients), a `torch.distributions` object, a `Target`, or a text such as "target:kidney"
+    dim         d, where the density does not say it
+
+    >>> fit_density(lambda x: -x.square().sum(1) / 2, dim=3).sample(1000).shape                  # doctest: +SKIP
+    (1000, 3)
+
+    Raises `UsageError` for a density that cannot be evaluated, has no gradient, or seems to have no finite integral.
+    """
+    return train(log_prob, watcher, **({} if dim is None else {"dim": dim}), **options)
 
 
 class _Elsewhere(Run):
@@ -195,15 +226,42 @@ def settle(wanted: Config, source: Source) -> Config:
     from ganneal.engine.assembly import network_of
     from ganneal.nets import MLPArchitecture
 
+    network = network_of(wanted)
+    closed = isinstance(source, TargetSource) and (source.target.opaque or wanted.sampler == "replay")
+    if wanted.compile == "on" and (closed or isinstance(network, FlowArchitecture)):
+        what = "a flow" if not closed else "particles as data" if wanted.sampler == "replay" else "a density of your own"
+        raise UsageError(f"compile: a step with {what} cannot be compiled; use auto or off")
     compile_it = devices.should_compile(
-        wanted, isinstance(network_of(wanted), MLPArchitecture), devices.device_of(wanted)
+        wanted, isinstance(network, MLPArchitecture) and not closed, devices.device_of(wanted)
     )
-    return wanted.model_copy(update={"compile": "on" if compile_it else "off"})
+    latent = wanted.latent or math.prod(source.shape)
+    return wanted.model_copy(update={"compile": "on" if compile_it else "off", "latent": latent})
 
 
-def open_configured(settled: Config, folder: Path) -> Source:
-    """The source of a configuration; data given as an array lie in the run folder."""
+def probe(source: TargetSource) -> None:
+    """Look at a density before anything is trained on it. Raises `UsageError` with what was seen."""
+    from ganneal.targets import check, escape
+
+    generator = torch.Generator().manual_seed(source.seed)
+    check(source.target, generator)
+    if source.target.draw is None:
+        escape(source.target, generator)
+
+
+def open_configured(settled: Config, folder: Path, density: Any = None) -> Source:
+    """The source of a configuration; data given as an array lie in the run folder, and so does a density's frame."""
     given = folder / "data.npy"
+    stored = folder / "frame.npz"
+    if stored.is_file():
+        with np.load(stored, allow_pickle=False) as arrays:
+            frame = Frame(torch.from_numpy(arrays["centre"]), torch.from_numpy(arrays["factor"]))
+        if settled.source.startswith(OBJECT) and density is None:
+            return TargetSource(
+                name=settled.source, kind="target", shape=(len(frame.centre),), size=None, given=frame,
+                target=absent(settled.source, len(frame.centre)),
+            )  # fmt: skip
+        opened = settled.source if density is None else density
+        return open_source(opened, frame=frame, **_opening(settled.model_dump()))
     text = str(given) if settled.source == given.name and given.is_file() else settled.source
     return open_source(text, **_opening(settled.model_dump()))
 
@@ -213,7 +271,16 @@ def _told(data: dict[str, Any]) -> str:
 
 
 def _opening(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: values[k] for k in ("size", "heldout") if values.get(k) is not None}
+    return {k: values[k] for k in ("size", "heldout", "dim") if values.get(k) is not None}
+
+
+def _files(array: np.ndarray | None, source: Source) -> dict[str, bytes]:
+    """What a run needs to be opened again, by file name: the array it was given, the frame of its density."""
+    found = {} if array is None else {"data.npy": _npy(array)}
+    if isinstance(source, TargetSource):
+        frame = source.frame
+        found["frame.npz"] = npz({"centre": frame.centre.numpy(), "factor": frame.factor.numpy()})
+    return found
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -229,4 +296,4 @@ def resume(folder: str | Path, watcher: training.Watcher | None = None) -> Run:
     return Run(folder).resume(watcher)
 
 
-__all__ = ["Run", "resume", "train"]
+__all__ = ["Run", "fit_density", "resume", "train"]

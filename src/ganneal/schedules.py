@@ -105,6 +105,24 @@ class Ramp:
 
 
 @dataclass(frozen=True)
+class Adaptive(Ramp):
+    """The slowest path of an inverse temperature that moves ahead as fast as the model follows.
+
+    A run keeps the value: at a hundred places it takes the largest value at which importance weights from the model to
+    the target at that temperature keep an effective share of at least `ess`, but never one below this ramp.
+    """
+
+    ess: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.ess < 1:
+            raise UsageError(f"adaptive: ess must be between 0 and 1, got {self.ess}")
+        if not self.start <= self.end:
+            raise UsageError(f"adaptive: goes from hot to cold, so start <= end, got {self.start:g}->{self.end:g}")
+
+
+@dataclass(frozen=True)
 class Piecewise:
     """Straight lines between the points (positions[k], values[k]); positions rise from 0 to 1."""
 
@@ -153,6 +171,13 @@ def geometric(range: Range, hold: float = 0.0) -> Ramp:
 def cosine(range: Range, hold: float = 0.0) -> Ramp:
     """Half a cosine wave, flat at both ends, then a hold: `cosine(0.2->1)`."""
     return _ramp("cosine", range, hold)
+
+
+def adaptive(range: Range, ess: float = 0.5, hold: float = 0.2) -> Adaptive:
+    """For `beta` of a target: `adaptive(0.05->1, ess=0.5)` moves on as long as the effective share of importance weights
+    stays above `ess`, at the latest along a geometric ramp."""
+    ramp = _ramp("geometric", range, hold)
+    return Adaptive("geometric", ramp.start, ramp.end, ramp.hold, _real("adaptive", ess))
 
 
 def pma(bound: float, until: float = 0.8) -> Piecewise:
@@ -205,7 +230,7 @@ def _literal(value: Any) -> Any:
 
 SCHEDULES: Registry[Any] = Registry(
     "schedule",
-    {f.__name__: f for f in (constant, linear, geometric, cosine, pma, nma, oscillating, each)},
+    {f.__name__: f for f in (constant, linear, geometric, cosine, adaptive, pma, nma, oscillating, each)},
     literal=_literal,
 )
 
@@ -222,4 +247,4 @@ def schedule(value: Any) -> Any:
     return built
 
 
-__all__ = ["SCHEDULES", "Constant", "Each", "Part", "Piecewise", "Ramp", "Schedule", "schedule"]
+__all__ = ["SCHEDULES", "Adaptive", "Constant", "Each", "Part", "Piecewise", "Ramp", "Schedule", "schedule"]

@@ -60,6 +60,12 @@ class Clock:
         return (moved, zero) if self.clock == "likelihood" else (zero, moved)
 
 
+    @staticmethod
+    def at(beta: float, clock: str) -> tuple[float, float]:
+        """(lambda_likelihood, lambda_entropy) at one beta."""
+        return (beta - 1, 0.0) if clock == "likelihood" else (0.0, 1 / beta - 1)
+
+
 class _Mapped:
     """A schedule composed with beta -> beta - 1 or beta -> 1/beta - 1, both monotone, so the knots stay."""
 

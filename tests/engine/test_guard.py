@@ -26,7 +26,8 @@ def judged(guard: Guard, finite: Any = True, spread: Any = 1.0, gap: Any = 0.0) 
     def of_all(value: Any) -> torch.Tensor:
         return torch.as_tensor(value).expand(guard.size)
 
-    return guard.judge(of_all(finite), of_all(spread), None if gap is None else of_all(gap))
+    signs = {"spread": of_all(spread)} | ({} if gap is None else {"gap": of_all(gap)})
+    return guard.judge(of_all(finite), signs)
 
 
 def test_a_sound_training_is_left_alone() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganneal.game import Tensors
-from ganneal.gan import GAN
+from ganneal.systems.gan import GAN
 from ganneal.objectives import OBJECTIVES
 
 F64 = torch.float64

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from ganneal import annealing
 from ganneal.game import Tensors, bind, field, input_gradient
-from ganneal.gan import GAN
+from ganneal.systems.gan import GAN
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import r1r2
 from ganneal.schedules import Constant

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganneal.engine.coefficients import Coefficients
 from ganneal.game import Tensors, bind, field
-from ganneal.gan import GAN
+from ganneal.systems.gan import GAN
 from ganneal.nets import BatchNorm, build
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import PENALTIES, InputGradientPenalty, clip, spectral

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganneal import annealing
 from ganneal.game import Draw, Tensors, bind
-from ganneal.gan import GAN
+from ganneal.systems.gan import GAN
 from ganneal.nets import build as network
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import PENALTIES, InputGradientPenalty

@@ -22,7 +22,7 @@ class Source:
     """Examples to train on.
 
     name            canonical text form: `ring8`, `digits`, `photos/`, `tables.npz:german_x`
-    kind            `toy` (unlimited draws), `table` (rows of numbers) or `image`
+    kind            `toy` (unlimited draws), `table` (rows of numbers), `image`, or `target` (a density without data)
     shape           of one example: (d,) or (C, H, W)
     size            number of training examples; None where draws are unlimited
     columns         names of a table's columns
@@ -34,7 +34,7 @@ class Source:
     """
 
     name: str
-    kind: Literal["toy", "table", "image"]
+    kind: Literal["toy", "table", "image", "target"]
     shape: tuple[int, ...]
     size: int | None
     columns: tuple[str, ...] | None = None
@@ -61,6 +61,11 @@ class Source:
     def heldout(self, n: int) -> Tensor:
         """Up to n examples that `rows` never returns, the first of a fixed random order: float32 [<= n, *shape]."""
         raise NotImplementedError
+
+    @property
+    def landmarks(self) -> tuple[Tensor | None, float | None]:
+        """(modes, spread) as pictures show them."""
+        return self.modes, self.spread
 
     @property
     def count(self) -> int | None:

@@ -14,8 +14,10 @@ from torch import Tensor
 from ganneal.data import arrays, idx, images, mosaics, tables, toys
 from ganneal.data.contract import Options, Source
 from ganneal.data.digits import digits
+from ganneal.data.target import is_density, target_source
 from ganneal.errors import UsageError, nearest
 from ganneal.parts import Part, Registry, parse
+from ganneal.targets import is_target_text
 
 __all__ = ["FILES", "SOURCES", "Options", "Source", "open_source"]
 
@@ -49,8 +51,10 @@ _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*)?$", re.DOTALL)
 
 
 def open_source(
-    text: "str | os.PathLike[str] | np.ndarray | Tensor | Source",
+    text: "str | os.PathLike[str] | np.ndarray | Tensor | Source | Any",
     *,
+    dim: int | None = None,
+    frame: Any = None,
     size: int | None = None,
     heldout: float = 0.1,
     seed: int = 0,
@@ -62,6 +66,9 @@ def open_source(
     text     a registered name with arguments (`ring8(std=0.1)`, `digits`), a file (`x.npy`, `x.npz:key`, `x.csv`,
              `x.parquet`, `x.zip`, `faces64.webp`, `mosaic.webp:64`, `DIR/cifar10`, `train-images-idx3-ubyte`), a folder
              of images, an array or tensor; a source that is already open is returned as it is
+             or a density: `target:kidney`, `model.py:log_prob`, a `Target`, a function on a batch
+    dim      dimensions of a density of one's own
+    frame    the `targets.Frame` of a density, where it is known already
     size     side of the square that images are cropped and resized to; needed where they differ in size
     heldout  fraction that is held out; a data set with a test part of its own keeps that, the digits hold out 20%
              (`digits(heldout=0.3)` to change it)
@@ -76,9 +83,13 @@ def open_source(
         return text
     if isinstance(text, (np.ndarray, Tensor)):
         return arrays.from_memory(text, options)
+    if not isinstance(text, (str, os.PathLike)) and is_density(text):
+        return target_source(text, dim, seed, frame)
     if not isinstance(text, (str, os.PathLike)):
         raise UsageError(f"a source is a text, a path, an array or a tensor; got {type(text).__name__}")
     text = os.fspath(text)
+    if is_target_text(text):
+        return target_source(text, dim, seed, frame)
     named = _NAMED.match(text)
     if named and named[1] in SOURCES.entries and not (named[2] and os.path.exists(text)):
         return _registered(text, options)

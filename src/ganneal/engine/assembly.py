@@ -1,6 +1,6 @@
 """From a configuration and a source to a game, its optimizers and its schedules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -8,29 +8,39 @@ import torch
 from torch import Tensor, nn
 
 from ganneal.data import Source
+from ganneal.data.target import TargetSource
 from ganneal.engine.batches import mix
 from ganneal.engine.coefficients import Coefficients
 from ganneal.engine.config import Config, check_members
 from ganneal.errors import UsageError
 from ganneal.game import Tensors
-from ganneal.gan import GAN
-from ganneal.nets import Architecture
+from ganneal.nets import Architecture, FlowArchitecture, Moments
 from ganneal.nets import build as build_network
 from ganneal.objectives import OBJECTIVES, Objective
 from ganneal.penalties import PENALTIES, InputGradientPenalty
 from ganneal.schedules import Schedule, schedule
 from ganneal.scores import SCORES, ScoreEstimator
 from ganneal.solvers import OPTIMIZERS, SOLVERS, Optimizer, Solver
+from ganneal.systems import GAN, ExactGame, ReferenceGame, SamplingGame, ScoreGame, WeightedGame
+from ganneal.systems.weighted import LARGEST_DIM
 from ganneal.temperature import members
 
 T = TypeVar("T")
 
 
+TRACKING = 0.05
+"""Rate at which the reference of a sampler follows the moments of its samples."""
+
+
 @dataclass(frozen=True)
 class Assembly:
-    """The parts of a training, built and consistent with each other."""
+    """The parts of a training, built and consistent with each other.
 
-    game: GAN
+    fresh       new networks for every player, with initial values from torch's global generator
+    """
+
+    game: GAN | SamplingGame
+    fresh: Callable[[], Mapping[str, nn.Module]]
     solver: Solver
     optimizers: dict[str, Optimizer]
     coefficients: Coefficients
@@ -47,27 +57,90 @@ def assemble(config: Config, source: Source) -> Assembly:
     if len({p.name for p in penalties}) != len(penalties):
         raise UsageError(f"penalty: each kind at most once, got {', '.join(config.penalty)}")
     likelihood, entropy = config.lambdas()
-    estimators = {
-        "data_score": _estimator("score", config.score, source) if _moves(likelihood) else None,
-        "model_score": _estimator("model_score", config.model_score, None) if _moves(entropy) else None,
-    }
-    game = build_game(config, source, objective, penalties, estimators)
+    cautions: list[str]
+    if isinstance(source, TargetSource) and config.sampler != "replay":
+        fresh, game = _sampling(config, source, objective, penalties)
+        cautions = []
+        if isinstance(game, WeightedGame) and source.shape[0] > LARGEST_DIM:
+            cautions.append(
+                f"sampler weighted: of proposals in {source.shape[0]} dimensions hardly any count (.6614^d of them for "
+                f"a Gaussian of half the width); use reference or exact"
+            )
+    else:
+        if config.adaptive is not None and not isinstance(source, TargetSource):
+            raise UsageError("beta: adaptive is for densities; for examples use linear(...) or geometric(...)")
+        if isinstance(source, TargetSource):  # the temperature is that of the particles
+            likelihood = entropy = schedule("0")
+        estimators = {
+            "data_score": _estimator("score", config.score, source) if _moves(likelihood) else None,
+            "model_score": _estimator("model_score", config.model_score, None) if _moves(entropy) else None,
+        }
+
+        def fresh() -> Mapping[str, nn.Module]:
+            return build_game(config, source, objective, penalties, estimators).nets
+
+        game = build_game(config, source, objective, penalties, estimators)
+        cautions = _cautions(config, game, estimators)
     schedules: dict[str, Schedule] = {
-        "lambda_likelihood": likelihood,
-        "lambda_entropy": entropy,
+        "lambda_likelihood": config.lambdas()[0],
+        "lambda_entropy": config.lambdas()[1],
         "noise": schedule(config.noise),
     }
-    rates = {"critic": config.lr_critic, "generator": config.lr_generator}
+    rates = {"critic": config.lr_critic, "generator": config.lr_generator, "moments": TRACKING}
     schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
     stacked = config.population if config.population > 1 else None
     optimizer = _part("optimizer", OPTIMIZERS.build, config.optimizer)
+    plain = OPTIMIZERS.build("sgd")
     return Assembly(
         game=game,
+        fresh=fresh,
         solver=_part("solver", SOLVERS.build, config.solver),
-        optimizers={p: optimizer for p in game.players},
+        optimizers={p: plain if p == "moments" else optimizer for p in game.players},
         coefficients=Coefficients(schedules, penalties, config.ema, stacked),
-        cautions=tuple(_cautions(config, game, estimators)),
+        cautions=tuple(cautions),
     )
+
+
+def _sampling(
+    config: Config, source: TargetSource, objective: Objective, penalties: tuple[Any, ...]
+) -> tuple[Callable[[], Mapping[str, nn.Module]], SamplingGame]:
+    """(fresh networks, game) for a density."""
+    if objective.name != "rkl":
+        raise UsageError(
+            f"objective: sampler {config.sampler} minimises reverse KL, so it must be rkl, got {objective.name}"
+        )
+    network, kind, (dim,) = network_of(config), config.sampler, source.shape
+    flow = isinstance(network, FlowArchitecture)
+    if kind == "exact" and not flow:
+        raise UsageError(f"sampler: exact needs a generator with a density, --network flow; got {config.network}")
+    noisy = _moves(schedule(config.noise))
+    if kind == "exact" and noisy:
+        raise UsageError("noise: sampler exact takes none, as the density of noisy samples is not known; set noise 0")
+    estimator = _estimator("model_score", config.model_score, None) if kind == "score" else None
+
+    def fresh() -> Mapping[str, nn.Module]:
+        nets: dict[str, nn.Module] = {"moments": Moments(dim)} if kind == "reference" else {}
+        if kind in ("reference", "weighted"):
+            critic = network.critic(source.shape)
+            for penalty in penalties:
+                if not isinstance(penalty, InputGradientPenalty):
+                    critic = penalty.wrap(critic)
+            nets["critic"] = critic
+        if estimator is not None and estimator.learned and (learner := estimator.network(source.shape)) is not None:
+            nets["model_score"] = learner
+        return {**nets, "generator": network.generator(config.latent, source.shape)}
+
+    common: dict[str, Any] = {
+        "architectures": fresh(), "density": source.density, "dim": dim, "latent": config.latent, "noisy": noisy,
+        "clip": config.score_clip,
+    }  # fmt: skip
+    if kind == "exact":
+        return fresh, ExactGame(**common)
+    if kind == "score":
+        assert estimator is not None
+        return fresh, ScoreGame(**common, model_score=estimator)
+    game = ReferenceGame if kind == "reference" else WeightedGame
+    return fresh, game(**common, penalties=penalties)
 
 
 def build_game(
@@ -124,13 +197,7 @@ def initialise(
     for seed in config.member_seeds():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, 0))
-            nets = build_game(
-                config,
-                source,
-                game.objective,
-                game.penalties,
-                {"data_score": game.data_score, "model_score": game.model_score},
-            ).nets
+            nets = assembly.fresh()
         found.append({p: (dict(net.named_parameters()), dict(net.named_buffers())) for p, net in nets.items()})
     stack = torch.stack if config.population > 1 else lambda tensors: tensors[0].clone()
 
@@ -153,7 +220,7 @@ def place(value: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value.contiguous()
 
 
-def work(config: Config, game: GAN) -> float:
+def work(config: Config, game: GAN | SamplingGame) -> float:
     """Multiply-adds of one step, roughly: six passes through every network's matrices, per example and member."""
     matrices = sum(p.numel() for net in game.nets.values() for p in net.parameters())
     return 12.0 * matrices * config.batch * config.population

@@ -16,6 +16,7 @@ class Coefficients:
 
     schedules   by name, one or one per member
     penalties   applied lazily: absent from the steps between, weighted by `every` where applied
+    held        values, one per member, of coefficients that a run decides while it goes (an adaptive temperature)
     size        number of members of a population, or None for a single game (then coefficients are 0-d)
     """
 
@@ -23,9 +24,12 @@ class Coefficients:
         self.lazy = {p.name: p for p in penalties if isinstance(p, InputGradientPenalty)}
         self.schedules = {**schedules, **{name: p.weight for name, p in self.lazy.items()}}
         self.ema, self.size = ema, size
+        self.held: dict[str, list[float]] = {}
 
     def values(self, name: str, progress: float) -> list[float]:
-        """The values of one schedule, one per member (or a single one)."""
+        """The values of one schedule, one per member (or a single one); those that are `held` have the last word."""
+        if name in self.held:
+            return self.held[name]
         return [member(progress) for member in members(self.schedules[name])]
 
     def table(

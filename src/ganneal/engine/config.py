@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ganneal.engine.problems import problem, whole
 from ganneal.errors import UsageError, nearest
-from ganneal.schedules import Each, schedule
+from ganneal.schedules import Adaptive, Each, schedule
 from ganneal.temperature import Clock, check_path
 
 FORMAT = 1
@@ -31,11 +31,14 @@ class Config(BaseModel):
 
     source: str
     """What to learn: digits, ring8, grid25, spiral, moons, gaussian(...), mixture(...), dirac, or a path to .npy .npz
-    .csv .parquet, an image folder or zip, idx files, or a packed data set."""
+    .csv .parquet, an image folder or zip, idx files, or a packed data set; or an unnormalised density, target:NAME or
+    FILE.py:NAME."""
     recipe: str | None = None
     """Named configuration to start from (`ganneal recipes` lists them); by default the one that fits the source."""
     size: int | None = Field(None, ge=4, le=1024)
     """Side to which images of a folder or zip are cropped and resized."""
+    dim: int | None = Field(None, ge=1, le=100_000)
+    """Dimensions of a density of your own (model.py:log_prob)."""
     heldout: float = Field(0.1, gt=0, lt=1)
     """Share of the data kept for the verdict, where the data set has no test part of its own."""
 
@@ -49,9 +52,15 @@ class Config(BaseModel):
     lambda_entropy: str = "0"
     """Schedule of the entropy regulariser, above -1: positive is hot."""
     beta: str | None = None
-    """Schedule of the inverse temperature itself, instead of the lambdas: for example linear(0.2->1, hold=0.2)."""
+    """Schedule of the inverse temperature itself, instead of the lambdas: for example linear(0.2->1, hold=0.2), or for
+    a density adaptive(0.05->1, ess=0.5)."""
     clock: Literal["likelihood", "entropy"] = "likelihood"
     """Which lambda realises `beta`."""
+    sampler: Literal["exact", "reference", "score", "weighted", "replay"] = "exact"
+    """For a density: where log rho comes from. exact (network flow), reference (a critic against a moment-matched
+    Gaussian), score (model_score), weighted (importance-weighted proposals), replay (annealed particles as data)."""
+    reference: Literal["auto", "none"] = "auto"
+    """For the verdict on a density without exact draws: auto compares with a long parallel tempering run."""
     score: str = "dsm"
     """Estimator of the data score: dsm, dae, ssm, stein, ssge, affine, exact, noise_posterior."""
     model_score: str = "dsm"
@@ -59,14 +68,15 @@ class Config(BaseModel):
     score_space: Literal["data", "features"] = "data"
     """Whether the likelihood is that of the data or of the critic's features."""
     score_clip: float = Field(0.0, ge=0)
-    """Largest norm of a score per example, 0 for none: bounds the regulariser's force where data lie on a thin set."""
+    """Largest norm of a score per example, 0 for none: bounds the regulariser's force where data lie on a thin set, and
+    the force of a density."""
     score_warmup: int = Field(0, ge=0)
     """Examples on which the data score is trained alone before the game begins."""
 
     network: str = "mlp"
-    """Networks of generator and critic: mlp(width=, depth=), dcgan(width=), residual(width=)."""
-    latent: int = Field(16, ge=1, le=4096)
-    """Number of latent coordinates."""
+    """Networks of generator and critic: mlp(width=, depth=), dcgan(width=), residual(width=), flow(kind=, layers=)."""
+    latent: int = Field(16, ge=0, le=4096)
+    """Number of latent coordinates; 0 for as many as an example has."""
     latent_law: Literal["normal", "uniform"] = "normal"
     """Law of the latent coordinates; uniform is on [-1, 1]."""
     noise: str = "0"
@@ -171,6 +181,14 @@ class Config(BaseModel):
             pairs = [Clock(member, self.clock).lambdas() for member in beta.members]
             return Each(tuple(p[0] for p in pairs)), Each(tuple(p[1] for p in pairs))
         return Clock(beta, self.clock).lambdas()
+
+    @property
+    def adaptive(self) -> Adaptive | None:
+        """The schedule of beta where the run decides it while it goes."""
+        built = None if self.beta is None else self._schedule("beta")
+        if isinstance(built, Each) and any(isinstance(member, Adaptive) for member in built.members):
+            raise UsageError("beta: adaptive is one schedule for all members, each of which then goes its own way")
+        return built if isinstance(built, Adaptive) else None
 
     def _schedule(self, key: str) -> Any:
         """The schedule of a key, one for all members or one for each; what is wrong with it is said with the key's

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -11,9 +12,9 @@ from ganneal.engine.config import Config
 from ganneal.errors import RunError, UsageError
 
 
-def create(config: Config, data: bytes | None = None) -> Path:
-    """Make the run folder with its configuration, whole or not at all; `data` is the array that was trained on, as
-    data.npy.
+def create(config: Config, files: Mapping[str, bytes] | None = None) -> Path:
+    """Make the run folder with its configuration, whole or not at all; `files` by name are what opening it again needs,
+    such as the array that was trained on.
 
     Raises `UsageError` if the folder exists, `RunError` if it cannot be written.
     """
@@ -28,8 +29,8 @@ def create(config: Config, data: bytes | None = None) -> Path:
     try:
         (folder / "checkpoints").mkdir()
         (folder / "samples").mkdir()
-        if data is not None:
-            checkpoint.write_atomically(folder / "data.npy", data)
+        for name, content in (files or {}).items():
+            checkpoint.write_atomically(folder / name, content)
         checkpoint.write_atomically(folder / "config.yaml", text.encode())  # the last: it makes the folder a run
     except (OSError, RunError) as error:
         shutil.rmtree(folder, ignore_errors=True)

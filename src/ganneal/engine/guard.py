@@ -1,7 +1,8 @@
 """The guard: notices non-finite values, collapse and saturation, goes back to the last good state with half the
-learning rate, and gives up after three times. It judges every member of a population by itself."""
+learning rate, and gives up after three times. Other signs it names without acting. It judges every member of a
+population by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,24 +20,61 @@ COLLAPSE = 0.01
 SATURATION = 30.0
 """Gap between the logits of data and samples, beyond which a log-ratio critic gives no gradient (e^-30 weights)."""
 
+FAR = 15.0
+"""|log rho/r| on samples beyond which a Gaussian reference says nothing about the model."""
+LAG = 1.0
+"""Nats by which a critic's log rho may provably be wrong."""
+FEW = 0.01
+"""Effective share of weighted proposals below which a handful of them are the data."""
+FREEZE = 0.5
+"""Spread of samples over that at the beginning of the hold, below which modes were lost in it."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """When a quantity that a game reports is a problem, and whether the guard goes back because of it."""
+
+    of: str
+    seen: Callable[[Tensor], Tensor]
+    fatal: bool
+
+
+SIGNS = {
+    "collapse": Sign("spread", lambda v: v < COLLAPSE, True),
+    "saturated critic": Sign("gap", lambda v: v.abs() > SATURATION, True),
+    "reference too far": Sign("reach", lambda v: v > FAR, False),
+    "critic lag": Sign("lag", lambda v: v > LAG, False),
+    "few proposals count": Sign("share", lambda v: v < FEW, False),
+    "freeze-out": Sign("held", lambda v: v < FREEZE, False),
+}
+
 ADVICE = {
     "non-finite values": "try a smaller learning rate, or a stronger penalty such as r1r2(gamma=1)",
     "collapse": "try a smaller --lr-generator, noise on the data, or --recipe annealed-entropy; with a negative "
     "lambda_likelihood a smaller --score-clip",
     "saturated critic": "try noise on the data, a smaller --lr-critic, or a penalty such as r1r2(gamma=0.1); with a "
     "negative lambda_likelihood a smaller --score-clip",
+    "reference too far": "the model is far from any Gaussian; try --network flow with --sampler exact, or more examples "
+    "at a hot beta",
+    "critic lag": "the critic does not keep up; try --solver 'alternating(n_critic=4)' or a smaller --lr-generator",
+    "few proposals count": "importance weights fail in this dimension; use --sampler reference or exact",
+    "freeze-out": "modes were lost when the temperature had come down; try a longer ramp, or beta adaptive(0.05->1)",
 }
+
+
+NAMED = {problem for problem, sign in SIGNS.items() if not sign.fatal}
 
 
 @dataclass
 class Guard:
-    """What the guard remembers: learning-rate factors, rollbacks so far, and how often in a row each trouble was
-    seen."""
+    """What the guard remembers: learning-rate factors, rollbacks so far, how often in a row each trouble was seen, and
+    the spread of samples when the hold began."""
 
     size: int
     lr_scale: list[float] = field(default_factory=list)
     rollbacks: list[int] = field(default_factory=list)
     strikes: dict[str, list[int]] = field(default_factory=dict)
+    reference: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lr_scale = self.lr_scale or [1.0] * self.size
@@ -45,30 +83,55 @@ class Guard:
 
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
-        return {"lr_scale": self.lr_scale, "rollbacks": self.rollbacks, "strikes": self.strikes}
-
-    def judge(self, finite: Tensor, spread: Tensor, gap: Tensor | None) -> dict[int, tuple[str, float]]:
-        """Members in trouble, with the problem and the value that shows it.
-
-        finite [N] whether all losses and parameters are finite; spread [N] of samples relative to data (nan where the
-        data have none); gap [N] of the critic's logits, or None for objectives without logits.
-        """
-        signs = {
-            "non-finite values": (~finite, spread, 1),
-            "collapse": (spread < COLLAPSE, spread, PATIENCE),
-            "saturated critic": (
-                gap.abs() > SATURATION if gap is not None else torch.zeros_like(finite),
-                gap if gap is not None else spread,
-                PATIENCE,
-            ),
+        return {
+            "lr_scale": self.lr_scale,
+            "rollbacks": self.rollbacks,
+            "strikes": self.strikes,
+            "reference": self.reference,
         }
+
+    def judge(self, finite: Tensor, signs: Mapping[str, Tensor]) -> dict[int, tuple[str, float]]:
+        """Members that must go back, with the problem and the value that shows it.
+
+        finite [N] whether all losses and parameters are finite; signs: what the game reports, [N] each, by the names in
+        SIGNS (nan where there is nothing to report).
+        """
         found: dict[int, tuple[str, float]] = {}
-        for problem, (seen, value, patience) in signs.items():
-            for k, bad in enumerate(seen.tolist()):
-                self.strikes[problem][k] = self.strikes[problem][k] + 1 if bad else 0
-                if self.strikes[problem][k] >= patience and k not in found and self.lr_scale[k] > 0:
-                    found[k] = (problem, float(value[k]))
+        for k, fine in enumerate(finite.tolist()):
+            if self._struck("non-finite values", k, not fine) >= 1 and self.lr_scale[k] > 0:
+                found[k] = ("non-finite values", float(signs["spread"][k]))
+        for problem, k, value, strikes in self._strikes(signs, fatal=True):
+            if strikes >= PATIENCE and k not in found and self.lr_scale[k] > 0:
+                found[k] = (problem, value)
         return found
+
+    def notice(self, signs: Mapping[str, Tensor]) -> list[tuple[int, str, float]]:
+        """Signs that have just been seen often enough to be named: (member, problem, value)."""
+        return [
+            (k, problem, value)
+            for problem, k, value, strikes in self._strikes(signs, fatal=False)
+            if strikes == PATIENCE and self.lr_scale[k] > 0
+        ]
+
+    def held(self, spread: Tensor, holding: bool) -> Tensor:
+        """[N] spread over that at the beginning of the hold; nan before."""
+        if not holding:
+            return torch.full_like(spread, float("nan"))
+        self.reference = self.reference or spread.tolist()
+        return spread / torch.tensor(self.reference, dtype=spread.dtype).to(spread.device)
+
+    def _strikes(self, signs: Mapping[str, Tensor], fatal: bool) -> list[tuple[str, int, float, int]]:
+        return [
+            (problem, k, float(signs[sign.of][k]), self._struck(problem, k, bad))
+            for problem, sign in SIGNS.items()
+            if sign.fatal == fatal and sign.of in signs
+            for k, bad in enumerate(sign.seen(signs[sign.of]).tolist())
+        ]
+
+    def _struck(self, problem: str, member: int, bad: bool) -> int:
+        counts = self.strikes[problem]
+        counts[member] = counts[member] + 1 if bad else 0
+        return counts[member]
 
     def roll_back(self, member: int) -> str:
         """Note a rollback of `member`; returns what is done about it. After the last one the member stands still
@@ -84,7 +147,11 @@ class Guard:
 
     def trusted(self) -> list[int]:
         """Members in which no trouble is suspected at present."""
-        return [k for k in range(self.size) if not any(counts[k] for counts in self.strikes.values())]
+        return [
+            k
+            for k in range(self.size)
+            if not any(self.strikes[problem][k] for problem in self.strikes if problem not in NAMED)
+        ]
 
     @property
     def lost(self) -> bool:

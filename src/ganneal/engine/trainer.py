@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -10,20 +11,29 @@ import torch
 from torch import Tensor
 
 from ganneal.data import Source
+from ganneal.data.target import TargetSource
 from ganneal.engine import devices
 from ganneal.engine.assembly import Assembly, assemble, initialise, network_of, place, work
 from ganneal.engine.batches import Batches, mix
 from ganneal.engine.config import Config
-from ganneal.engine.guard import Guard, all_finite, copy_member
+from ganneal.engine.guard import ADVICE, Guard, all_finite, copy_member
+from ganneal.engine.pace import DRAWS, PLACES, Pace
 from ganneal.engine.processes import Processes
+from ganneal.engine.replay import Replay
 from ganneal.game import bind
 from ganneal.nets import BatchNorm, MLPArchitecture
+from ganneal.schedules import Each
 from ganneal.solvers import Play, State
+from ganneal.systems import SamplingGame
+from ganneal.temperature import inverse_temperature
 
 PROBE = 128
 """Examples on which the guard looks at spread and logits."""
 BLOCK = 4
 """Members of a population that are stepped together on a CPU (measured: benchmarks/steps.py)."""
+REPLAY = 5
+"""Steps between moves of the particles that stand for data."""
+LAMBDAS = ("lambda_likelihood", "lambda_entropy")
 REFERENCE = 256
 """Latent draws whose statistics batch normalisation uses when samples are drawn."""
 
@@ -70,8 +80,9 @@ class Trainer:
         params, buffers = initialise(config, source, self.assembly, self.dtype, self.device)
         self.state = self.play.start(params, buffers, averaged=("generator",))
         plan = [game.draws[p] for p in self.assembly.solver.plan(game.players)]
+        self.replay = Replay(source, mix(config.seed, 11)) if _replays(config, source) else None
         self.batches = Batches(
-            source,
+            source if self.replay is None else self.replay,
             plan,
             config.batch,
             config.member_seeds(),
@@ -90,8 +101,14 @@ class Trainer:
             and self.processes.count == 1
         )
         self._advance = devices.compiled(self._one, self.device) if self.compiled else self._one
-        self._probe_z = self._latents(PROBE, mix(config.seed, 4))
-        self._probe_x = source.heldout(PROBE).to(self.device, self.dtype)
+        schedule = config.adaptive
+        self.pace = None if schedule is None else Pace(schedule, config.clock, config.population)
+        self.looked = 0
+        z = self._latents(PROBE, mix(config.seed, 4))
+        held = source.heldout(PROBE) if self.replay is None else self.replay.sample(PROBE, _generator(config, 12))
+        contrast = self._normal(PROBE, mix(config.seed, 12))
+        self._probe_batch = {"z": z, "z.noise": contrast, "contrast": contrast, "proposal": contrast}
+        self._probe_batch["real"] = held.to(self.device, self.dtype)
 
     @property
     def steps(self) -> int:
@@ -114,15 +131,78 @@ class Trainer:
 
     def advance(self, steps: int) -> dict[str, Tensor]:
         """Play that many steps. Returns the losses of the last one, on the device and unread."""
-        ahead = range(self.step, self.step + steps)
-        rows = self.assembly.coefficients.table(
-            ahead, [self.progress(s) for s in ahead], self.guard.lr_scale, self._probe_x
-        )
         losses: dict[str, Tensor] = {}
-        for step, row in zip(ahead, rows, strict=True):
-            losses = self._warm(row) if step < self.warmup else self._play(self.batches.draw(), row)
-            self.step += 1
+        end = self.step + steps
+        while self.step < end:
+            self._decide()
+            ahead = range(self.step, min(end, self._next_decision()))
+            for step, row in zip(ahead, self._rows(ahead), strict=True):
+                losses = self._warm(row) if step < self.warmup else self._play(self.batches.draw(), row)
+                self.step += 1
         return losses
+
+    def _rows(self, steps: Sequence[int]) -> list[dict[str, Tensor]]:
+        return self.assembly.coefficients.table(
+            steps, [self.progress(s) for s in steps], self.guard.lr_scale, self._probe_batch["z"]
+        )
+
+    def _next_decision(self) -> int:
+        """The next step before which a temperature or a buffer is moved."""
+        every = [period for period, has in ((self._pace_period, self.pace), (REPLAY, self.replay)) if has]
+        return min((self.step // period + 1) * period for period in every) if every else self.steps
+
+    @property
+    def _pace_period(self) -> int:
+        return max(1, self.config.steps // PLACES)
+
+    def _decide(self) -> None:
+        """Let an adaptive temperature and a buffer of particles move, at steps that depend on nothing but their
+        number."""
+        if self.pace is not None and self.step % self._pace_period == 0:
+            if self.step:
+                value, log_rho = self._weighing() if self.replay is None else self.replay.weighing()
+                self.looked += 0 if self.replay is not None else value.numel()
+                self.pace.move(self.progress(self.step), value, log_rho)
+            self.assembly.coefficients.held = self.pace.lambdas()
+        if self.replay is not None and self.step % REPLAY == 0:
+            self.replay.follow(self.temperature(self.step)[2][0])
+
+    def temperature(self, step: int) -> tuple[list[float], list[float], list[float]]:
+        """(lambda_likelihood, lambda_entropy, beta) of every member, or of all, at a step."""
+        pairs = [self.assembly.coefficients.values(name, self.progress(step)) for name in LAMBDAS]
+        width = max(map(len, pairs))
+        likelihood, entropy = (v * (width if len(v) == 1 else 1) for v in pairs)
+        beta = [inverse_temperature(a, b) for a, b in zip(likelihood, entropy, strict=True)]
+        return likelihood, entropy, beta
+
+    @torch.no_grad()
+    def _weighing(self) -> tuple[Tensor, Tensor]:
+        """(log u, log rho) [N, B] of fresh samples of every member."""
+        batch = {"z": self._latents(DRAWS, mix(self.config.seed, 10, self.step))}
+        batch["z.noise"] = self._normal(DRAWS, mix(self.config.seed, 13, self.step))
+        game = self.assembly.game
+        assert isinstance(game, SamplingGame)
+        row = self._rows([self.step])[0]
+
+        def one(params: Any, buffers: Any, row: Any) -> tuple[Tensor, Tensor]:
+            return game.weighing(bind(game.nets, params, buffers), batch, row)
+
+        values = (torch.vmap(one) if self.stacked else one)(self.state.params, self.state.buffers, row)
+        return values[0].reshape(-1, DRAWS), values[1].reshape(-1, DRAWS)
+
+    @property
+    def evaluations(self) -> int | None:
+        """Rows at which the density was evaluated so far, looks of the guard and of the temperature included; None for
+        examples."""
+        if not isinstance(self.source, TargetSource):
+            return None
+        if self.replay is not None:
+            return self.replay.particles.evaluations + self.source.spent.get("pilot", 0)
+        game = self.assembly.game
+        assert isinstance(game, SamplingGame)
+        plan = self.assembly.solver.plan(game.players)
+        each = sum(player in game.evaluates for player in plan) * self.config.batch * self.config.population
+        return self.step * each + self.looked + self.source.spent.get("pilot", 0)
 
     def _play(self, batches: tuple[dict[str, Tensor], ...], row: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of every member. A large population is played in blocks whose activations stay in the processor's
@@ -147,39 +227,51 @@ class Trainer:
         if self.step <= self.warmup:
             return []
         finite = all_finite(self.state.params, list(losses.values()), self.stacked)
-        spread, gap = self._probe()
+        signs = {name: value.reshape(-1).cpu() for name, value in self._signs().items()}
+        if isinstance(self.source, TargetSource):
+            signs["held"] = self.guard.held(signs["spread"], self._holding())
         found = []
-        for member, (problem, value) in self.guard.judge(
-            finite.cpu(), spread.cpu(), None if gap is None else gap.cpu()
-        ).items():
+        for member, (problem, value) in self.guard.judge(finite.cpu(), signs).items():
             action = self.guard.roll_back(member)
             copy_member(self.state, self.good, member, self.stacked)
             found.append(Trouble(member, problem, value, action, self.guard.lr_scale[member]))
+        for member, problem, value in self.guard.notice(signs):
+            found.append(Trouble(member, problem, value, f"named; {ADVICE[problem]}", self.guard.lr_scale[member]))
         for member in (~finite).nonzero().flatten().tolist():
             if self.guard.lr_scale[member] == 0:  # it stands still, but 0 times an infinite gradient is not a number
                 copy_member(self.state, self.good, member, self.stacked)
         return found
+
+    def _holding(self) -> bool:
+        """Whether a temperature that was moved has come to its end."""
+        schedule = None if self.config.beta is None else self.config.lambdas()
+        if schedule is None or isinstance(schedule[0], Each):
+            return False
+        end = [member(1.0) for member in schedule]
+        now = [self.assembly.coefficients.values(n, self.progress(self.step)) for n in LAMBDAS]
+        return any(s(0.0) != e for s, e in zip(schedule, end, strict=True)) and all(
+            max(abs(v - e) for v in values) < 1e-12 for values, e in zip(now, end, strict=True)
+        )
 
     def finite(self) -> bool:
         """Whether all parameters of all members are finite."""
         return bool(all_finite(self.state.params, [], self.stacked).all())
 
     @torch.no_grad()
-    def _probe(self) -> tuple[Tensor, Tensor | None]:
-        """Per member: spread of samples relative to data, and the mean gap between the critic's outputs on data and
-        samples."""
-        data = self._probe_x.flatten(1)
-        scale = data.var(0, correction=0).sum().sqrt()
+    def _signs(self) -> dict[str, Tensor]:
+        """What the game reports to the guard, per member."""
+        game, row = self.assembly.game, self._rows([self.step])[0]
+        batch = self._probe_batch
+        if isinstance(game, SamplingGame):
+            self.looked += PROBE * self.config.population * game.looks
 
-        def one(params: Any, buffers: Any) -> tuple[Tensor, Tensor]:
-            nets = bind(self.assembly.game.nets, params, buffers)
-            x = nets["generator"](self._probe_z)
-            spread = x.flatten(1).var(0, correction=0).sum().sqrt()
-            return spread, nets["critic"](self._probe_x).mean() - nets["critic"](x).mean()
+        def one(params: Any, buffers: Any, row: Any) -> dict[str, Tensor]:
+            return game.signs(bind(game.nets, params, buffers), batch, row)
 
-        spread, gap = (torch.vmap(one) if self.stacked else one)(self.state.params, self.state.buffers)
-        relative = spread.reshape(-1) / scale if scale > 0 else torch.full_like(spread.reshape(-1), math.nan)
-        return relative, gap.reshape(-1) if self.assembly.game.objective.optimum == "log_ratio" else None
+        found: dict[str, Tensor] = (torch.vmap(one) if self.stacked else one)(
+            self.state.params, self.state.buffers, row
+        )
+        return found
 
     def mark_good(self) -> None:
         """Remember the present state as the one to go back to, of every member in which no trouble is suspected."""
@@ -200,17 +292,37 @@ class Trainer:
         )
         return z.to(self.device, self.dtype)
 
+    def _normal(self, n: int, seed: int) -> Tensor:
+        """Standard normal noise of the shape of n examples."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn((n, *self.source.shape), generator=generator).to(self.device, self.dtype)
+
+    def generator(self, member: int = 0) -> Callable[..., Any]:
+        """One member's averaged generator."""
+        nets, averages = self.play.game.nets, self.state.averages["generator"]
+        values = {name: v[member] if self.stacked else v for name, v in averages.items()}
+        buffers = self.state.buffers.get("generator", {})
+        own = {name: v[member] if self.stacked else v for name, v in buffers.items()}
+        return bind({"generator": nets["generator"]}, {"generator": values}, {"generator": own})["generator"]
+
+    def noise(self, member: int = 0) -> float:
+        """Standard deviation of the noise that samples carry at present."""
+        values = self.assembly.coefficients.values("noise", self.progress(max(0, self.step - 1)))
+        return values[member if len(values) > 1 else 0]
+
+    def latents(self, n: int, seed: int) -> Tensor:
+        """The latent coordinates [n, latent] of `sample(n, seed)`."""
+        return self._latents(n, mix(seed, 6))
+
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, member: int = 0, block: int = 1024) -> Tensor:
         """n examples [n, *shape] of one member's averaged generator, the same for the same seed whatever the block
         size."""
-        nets, averages = self.play.game.nets, self.state.averages["generator"]
-        values = {name: v[member] if self.stacked else v for name, v in averages.items()}
-        generator = bind({"generator": nets["generator"]}, {"generator": values}, {})["generator"]
-        coupled = any(isinstance(m, BatchNorm) for m in nets["generator"].modules())
+        generator = self.generator(member)
+        coupled = any(isinstance(m, BatchNorm) for m in self.play.game.nets["generator"].modules())
         reference = self._latents(REFERENCE, mix(self.config.seed, 5)) if coupled else None
         found = []
-        for z in self._latents(n, mix(seed, 6)).split(block):
+        for z in self.latents(n, seed).split(block):
             x = (
                 generator(z)
                 if reference is None
@@ -218,6 +330,8 @@ class Trainer:
             )
             found.append(x)
         x = torch.cat(found)
+        if isinstance(self.assembly.game, SamplingGame) and (noise := self.noise(member)):
+            x = x + noise * self._normal(n, mix(seed, 7))  # the model of a density is the law of noisy samples
         return x.float()
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -225,8 +339,12 @@ class Trainer:
         streams, position = self.batches.state()
         tree = {name: getattr(self.state, name) for name in ("params", "buffers", "slots", "averages")}
         data = {"shape": list(self.source.shape), "size": self.source.size}
+        tree |= {} if self.replay is None else {"replay": self.replay.state()[0]}
         return {**tree, "streams": streams}, {
             "step": self.step,
+            "looked": self.looked,
+            "pace": None if self.pace is None else {"betas": self.pace.betas, "forced": self.pace.forced},
+            "replay": None if self.replay is None else self.replay.state()[1],
             "position": position,
             "guard": self.guard.state(),
             "data": data,
@@ -247,4 +365,18 @@ class Trainer:
             self.state.slots.setdefault(player, {})
         self.guard = Guard(self.config.population, **meta["guard"])
         self.step = meta["step"]
+        self.looked = meta["looked"]
+        if self.pace is not None:
+            self.pace = Pace(self.pace.schedule, self.pace.clock, self.pace.size, **meta["pace"])
+            self.assembly.coefficients.held = self.pace.lambdas()
+        if self.replay is not None:
+            self.replay.restore(tree["replay"], meta["replay"])
         self.good = self.state.clone()
+
+
+def _generator(config: Config, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(mix(config.seed, stream))
+
+
+def _replays(config: Config, source: Source) -> bool:
+    return isinstance(source, TargetSource) and config.sampler == "replay"

@@ -13,14 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from ganneal.data.target import TargetSource
 from ganneal.engine import checkpoint
 from ganneal.engine.devices import environment
 from ganneal.engine.events import EventLog
 from ganneal.engine.guard import ADVICE, MAX_ROLLBACKS
 from ganneal.engine.trainer import Trainer
+from ganneal.engine.judging import judge_density
 from ganneal.engine.verdict import distance, parts, verdict
 from ganneal.errors import RunError
-from ganneal.temperature import inverse_temperature
 
 
 class Watcher(Protocol):
@@ -109,12 +110,8 @@ def recorder_period(trainer: Trainer) -> int:
 
 
 def _row(trainer: Trainer, losses: dict[str, Tensor], rate: float) -> dict[str, Any]:
-    t = trainer.progress(max(0, trainer.step - 1))
     single = trainer.config.population == 1
-    lambdas = [trainer.assembly.coefficients.values(name, t) for name in ("lambda_likelihood", "lambda_entropy")]
-    width = max(len(v) for v in lambdas)
-    likelihood, entropy = (v * (width if len(v) == 1 else 1) for v in lambdas)
-    beta = [inverse_temperature(a, b) for a, b in zip(likelihood, entropy, strict=True)]
+    likelihood, entropy, beta = trainer.temperature(max(0, trainer.step - 1))
 
     def short(values: list[float]) -> Any:
         return values[0] if single or len(values) == 1 else values
@@ -125,6 +122,7 @@ def _row(trainer: Trainer, losses: dict[str, Tensor], rate: float) -> dict[str, 
         "lambda_entropy": short(entropy),
         "beta": short(beta),
         "rate": rate,
+        **({} if trainer.evaluations is None else {"evaluations": trainer.evaluations}),
     }
 
 
@@ -179,9 +177,7 @@ class Recorder:
             checkpoints, trainer.examples, tree, {**meta, "config": json.loads(self.config.model_dump_json())}
         )
         trainer.mark_good()
-        score = (
-            distance(trainer.sample(len(self.selection), seed=1), self.selection) if len(self.selection) > 1 else 0.0
-        )
+        score = self._score()
         if np.isfinite(score) and (self.best is None or score < self.best[0]) and trainer.examples:
             self.best = (score, path.name)
             checkpoint.write_atomically(
@@ -191,28 +187,44 @@ class Recorder:
         self.log.write("checkpoint", trainer.examples, file=f"checkpoints/{path.name}")
         return path
 
+    def _score(self) -> float:
+        """What the best checkpoint has least of. For a density the last one is best: the truth about it, where it is
+        known at all, is for the verdict alone."""
+        if isinstance(self.source, TargetSource):
+            return np.inf
+        if len(self.selection) < 2:
+            return 0.0
+        return distance(self.trainer.sample(len(self.selection), seed=1), self.selection)
+
     def draw(self) -> None:
         """Samples for the report: pictures for images, points otherwise, beside held-out examples."""
         trainer, source = self.trainer, self.source
         n = 64 if source.kind == "image" else 1000
         arrays: dict[str, Any] = {"x": self._units(trainer.sample(n)), "real": self._units(self.held[:n])}
-        if source.modes is not None:
-            arrays |= {"modes": source.modes.numpy(), "spread": np.float64(source.spread or 0.0)}
+        if not len(self.held):
+            del arrays["real"]
+        modes, spread = source.landmarks
+        if modes is not None:
+            arrays |= {"modes": modes.numpy(), "spread": np.float64(spread or 0.0)}
         self.sampled = trainer.examples // self.sample_period
         name = f"samples/{trainer.examples:012d}.npz"
         checkpoint.write_atomically(self.folder / name, npz(arrays))
         self.log.write("samples", trainer.examples, file=name)
 
     def _units(self, x: Tensor) -> np.ndarray:
-        return self.source.decode(x) if self.source.kind == "image" else x.numpy()
+        return self.source.decode(x) if self.source.kind in ("image", "target") else x.numpy()
 
     def finish(self) -> dict[str, Any]:
         """The verdict, the last samples, and the end."""
         n = max(len(self.held), 2500 if self.source.modes is not None else 0)
-        found = verdict(
-            self.config,
-            self.source,
-            [self.trainer.sample(n, seed=2, member=k).cpu() for k in range(self.config.population)],
+        found = (
+            judge_density(self.trainer, self.source)
+            if isinstance(self.source, TargetSource)
+            else verdict(
+                self.config,
+                self.source,
+                [self.trainer.sample(n, seed=2, member=k).cpu() for k in range(self.config.population)],
+            )
         )
         checkpoint.write_atomically(self.folder / "verdict.json", json.dumps(found, indent=1).encode())
         if self.sampled * self.sample_period < self.trainer.examples:

@@ -10,13 +10,16 @@ from ganneal.errors import UsageError
 from ganneal.nets.architecture import Architecture
 from ganneal.nets.dcgan import DCGANArchitecture, DCGANCritic, DCGANGenerator
 from ganneal.nets.denoiser import Denoiser, FeatureDenoiser, ScoreMLP, ScoreUNet
+from ganneal.nets.flow import Flow, FlowArchitecture
 from ganneal.nets.mlp import MLP, Critic, Field, Generator, MLPArchitecture
+from ganneal.nets.moments import Moments, moment_loss
 from ganneal.nets.norm import BatchNorm
 from ganneal.nets.residual import ResidualArchitecture, ResidualCritic, ResidualGenerator
 from ganneal.parts import Registry
 
 NETWORKS: Registry[Architecture] = Registry(
-    "network", {"mlp": MLPArchitecture, "dcgan": DCGANArchitecture, "residual": ResidualArchitecture}
+    "network",
+    {"mlp": MLPArchitecture, "dcgan": DCGANArchitecture, "residual": ResidualArchitecture, "flow": FlowArchitecture},
 )
 
 
@@ -44,12 +47,16 @@ __all__ = [
     "Denoiser",
     "FeatureDenoiser",
     "Field",
+    "Flow",
+    "FlowArchitecture",
     "Generator",
     "MLPArchitecture",
+    "Moments",
     "ResidualArchitecture",
     "ResidualCritic",
     "ResidualGenerator",
     "ScoreMLP",
     "ScoreUNet",
     "build",
+    "moment_loss",
 ]

@@ -67,18 +67,28 @@ class MLP(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [B, latent] -> x [B, *shape]; `bounded` ends in tanh, for images in [-1, 1]. `reference` is accepted and
-    without effect.
+    """z [B, latent] -> x [B, *shape]; `bounded` ends in tanh, for images in [-1, 1]; `skip` adds the first coordinates
+    of z to an output that starts at zero, so that training starts from the latent law itself. `reference` is accepted
+    and without effect.
     """
 
     def __init__(self, latent: int, shape: tuple[int, ...], width: int = 128, depth: int = 2, activation: str = "relu",
-                 bounded: bool = False):  # fmt: skip
+                 bounded: bool = False, skip: bool = False):  # fmt: skip
         super().__init__()
-        self.shape, self.bounded = tuple(shape), bounded
+        self.shape, self.bounded, self.size = tuple(shape), bounded, math.prod(shape) if skip else 0
         self.body = MLP(latent, math.prod(shape), width, depth, activation)
+        if skip:
+            if latent < self.size:
+                raise UsageError(
+                    f"network 'mlp(skip=true)' needs at least {self.size} latent coordinates, got {latent}"
+                )
+            nn.init.zeros_(self.body.layers[-1].weight)
+            nn.init.zeros_(self.body.layers[-1].bias)
 
     def forward(self, z: Tensor, reference: int | None = None) -> Tensor:
         x = self.body(z)
+        if self.size:
+            x = x + z[:, : self.size]
         return (torch.tanh(x) if self.bounded else x).reshape(-1, *self.shape)
 
 
@@ -110,14 +120,15 @@ class Field(nn.Module):
 
 @dataclass(frozen=True)
 class MLPArchitecture:
-    """`mlp(width=128, depth=2, activation=relu, bounded=none)`: any shape. The generator ends in tanh if `bounded`,
-    by default for images.
+    """`mlp(width=128, depth=2, activation=relu, bounded=none, skip=false)`: any shape. The generator ends in tanh if
+    `bounded`, by default for images, and starts at the latent law itself if `skip`.
     """
 
     width: int = 128
     depth: int = 2
     activation: str = "relu"
     bounded: bool | None = None
+    skip: bool = False
     batch_coupled = False
 
     def __post_init__(self) -> None:
@@ -126,7 +137,7 @@ class MLPArchitecture:
 
     def generator(self, latent: int, shape: tuple[int, ...]) -> Generator:
         bounded = len(shape) == 3 if self.bounded is None else self.bounded
-        return Generator(latent, shape, self.width, self.depth, self.activation, bounded)
+        return Generator(latent, shape, self.width, self.depth, self.activation, bounded, self.skip)
 
     def critic(self, shape: tuple[int, ...]) -> Critic:
         return Critic(shape, self.width, self.depth, self.activation)

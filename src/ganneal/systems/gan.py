@@ -1,6 +1,6 @@
 """The annealed GAN: one generator, one critic, and score players where a regulariser needs them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ganneal import annealing
-from ganneal.game import Draw, Nets, Tensors, input_gradient, sum_squares
+from ganneal.game import Draw, Nets, Tensors
 from ganneal.objectives import Objective
-from ganneal.penalties import InputGradientPenalty, Penalty
+from ganneal.penalties import Penalty
 from ganneal.scores import DenoisingAutoencoder, ScoreEstimator
+from ganneal.systems.critic import CriticTerms
 
 SCORE_PLAYERS = ("data_score", "model_score")
 
@@ -75,8 +76,7 @@ class GAN:
         if self.noisy:
             real["real.noise"] = fake["z.noise"] = Draw("normal", self.shape)
         critic = {**real, **fake}
-        for penalty in self._gradient_penalties():
-            critic |= penalty.draws()
+        critic |= self._terms.draws()
         generator = dict(fake)
         if self.objective.paired:
             generator |= real
@@ -112,9 +112,19 @@ class GAN:
     def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
         """Weight clipping or a power iteration after a step of the critic."""
         if player == "critic":
-            for penalty in self.penalties:
-                if not isinstance(penalty, InputGradientPenalty):
-                    penalty.project(self.architectures["critic"], params, buffers)
+            self._terms.project(self.architectures["critic"], params, buffers)
+
+    @torch.no_grad()
+    def signs(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the guard looks at, 0-d each: `spread` of samples relative to data (nan where data have none), and for
+        critics that are logits `gap`, their mean on data minus that on samples."""
+        x, real = nets["generator"](self._latents(batch)), batch["real"]
+        scale = real.flatten(1).var(0, correction=0).sum().sqrt()
+        relative = x.flatten(1).var(0, correction=0).sum().sqrt() / scale
+        found = {"spread": torch.where(scale > 0, relative, torch.nan)}
+        if self.objective.optimum == "log_ratio":
+            found["gap"] = nets["critic"](real).mean() - nets["critic"](x).mean()
+        return found
 
     def _noised(self, x: Tensor, batch: Mapping[str, Tensor], which: str, coefficients: Mapping[str, Tensor]) -> Tensor:
         return x + coefficients["noise"] * batch[f"{which}.noise"] if self.noisy else x
@@ -122,8 +132,9 @@ class GAN:
     def _latents(self, batch: Mapping[str, Tensor]) -> Tensor:
         return batch["z"] if self.latent_law == "normal" else 2 * batch["z"] - 1
 
-    def _gradient_penalties(self) -> tuple[InputGradientPenalty, ...]:
-        return tuple(p for p in self.penalties if isinstance(p, InputGradientPenalty))
+    @property
+    def _terms(self) -> CriticTerms:
+        return CriticTerms(self.objective, self.penalties, self.batch_coupled)
 
     def _published(self) -> bool:
         return isinstance(self.data_score, DenoisingAutoencoder) and self.data_score.reads_samples
@@ -142,45 +153,7 @@ class GAN:
     def _critic_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
         real = self._noised(batch["real"], batch, "real", coefficients)
         fake = self._noised(nets["generator"](self._latents(batch)).to(real.dtype), batch, "z", coefficients)
-        active = [p for p in self._gradient_penalties() if p.name in coefficients]
-        outputs, gradients = self._evaluate(nets["critic"], real, fake, {m for p in active for m in p.measures}, batch)
-        loss = self.objective.critic_loss(outputs["data"], outputs["model"])
-        for penalty in active:
-            terms = sum(penalty.of(sum_squares(gradients[m])) for m in penalty.measures)
-            loss = loss + coefficients[penalty.name] * terms
-        return loss
-
-    def _evaluate(
-        self, critic: Callable[..., Tensor], real: Tensor, fake: Tensor, measures: set[str], batch: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Critic outputs on data and model, and input gradients at `measures`, in as few passes as there can be."""
-        points = {"data": real, "model": fake}
-        outputs: dict[str, Tensor] = {}
-        gradients: dict[str, Tensor] = {}
-
-        def evaluate(names: list[str], differentiate: bool) -> None:
-            if not names:
-                return
-            x = torch.cat([points[n] for n in names]) if len(names) > 1 else points[names[0]]
-            if differentiate:
-                with torch.autocast(x.device.type, enabled=False):  # penalties stay in full precision
-                    y, g = input_gradient(critic, x)
-                gradients.update(zip(names, g.chunk(len(names)), strict=True))
-            else:
-                y = critic(x).to(x.dtype)
-            outputs.update(zip(names, y.chunk(len(names)), strict=True))
-
-        for differentiate in (True, False):
-            names = [n for n in points if (n in measures) == differentiate]
-            for group in [[n] for n in names] if self.batch_coupled else [names]:
-                evaluate(group, differentiate)
-        for measure in measures - set(points):
-            points[measure] = self._mixing(measure).points(measure, real, fake, batch)
-            evaluate([measure], True)
-        return outputs, gradients
-
-    def _mixing(self, measure: str) -> InputGradientPenalty:
-        return next(p for p in self._gradient_penalties() if measure in p.measures)
+        return self._terms.loss(nets["critic"], real, fake, batch, coefficients)
 
     def _generator_loss(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
         clean = nets["generator"](self._latents(batch))

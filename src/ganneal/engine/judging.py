@@ -1,0 +1,138 @@
+"""The verdict on a sampler of a density: everything that `metrics.judge` says, with a reference, of every member."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganneal.data.target import TargetSource
+from ganneal.engine.batches import mix
+from ganneal.engine.trainer import Trainer
+from ganneal.metrics.marginal import marginal_log_density
+from ganneal.metrics.sampler import Judgement, judge
+from ganneal.systems import SamplingGame
+
+SAMPLES = 4000
+"""Samples of every member that are weighed; an effective share from a few hundred flatters."""
+MARGINAL = 1000
+"""Samples weighed where log q itself is an estimate, which costs hundreds of network passes each."""
+MARGINAL_DIM = 8
+DRAWS, STARTS, PRIOR_SHARE = 2048, 4, 0.5
+"""Of the integral over latents: a generator folds, so an example has several preimages, which a few draws near one of
+them would miss (kidney: log Z 1.0 too large with 128 draws around one, .015 with these)."""
+REFERENCE = 4000
+
+
+def judge_density(trainer: Trainer, source: TargetSource) -> dict[str, Any]:
+    """All that `verdict.json` holds: tests, and under `samplers` the whole judgement of every member.
+
+    The reference is exact draws or a stored sample where the target has them, otherwise a long parallel tempering run,
+    unless `reference` is off. Its evaluations of the density are counted by themselves.
+    """
+    truth, spent = _reference(trainer, source)
+    found = [_member(trainer, source, k, truth) for k in range(trainer.config.population)]
+    first = found[0]
+    tests = [
+        {**test.to_dict(), "member": k} for k, one in enumerate(found) for test in (one.ksd, one.mmd, one.energy) if test
+    ]
+    count = trainer.evaluations or 0
+    wrong = [one for one in found if one.rejected]
+    metrics = {"evaluations of log u, training": f"{count:,}", "log q": _density(trainer, source)}
+    if spent:
+        metrics["evaluations of log u, reference by parallel tempering"] = f"{spent:,}"
+    return {
+        "sentence": first.sentence()
+        if len(found) == 1
+        else f"{len(wrong)} of {len(found)} members are told from the target. Member 0: {first.sentence()}",
+        "outcome": "fail" if 2 * len(wrong) > len(found) else "pass",
+        "tests": tests,
+        "reference": None,
+        "modes": None,
+        "metrics": {**metrics, **_told(first)},
+        "evaluations": count,
+        "reference_evaluations": spent,
+        "samplers": [one.to_dict() for one in found],
+    }
+
+
+def log_density(trainer: Trainer, source: TargetSource, member: int, n: int, seed: int) -> tuple[Tensor, Any]:
+    """(samples [n, d] in the target's coordinates, log q): a function where the generator is a flow, values where noise
+    on the samples makes them a mixture that can be integrated, None otherwise."""
+    x = trainer.sample(n, seed=seed, member=member).cpu()
+    points, game = source.coordinates(x), trainer.assembly.game
+    shift, generator = source.frame.log_det, trainer.generator(member)
+    if isinstance(game, SamplingGame) and game.exact_density:
+
+        def log_q(points: Tensor) -> Tensor:
+            with torch.no_grad():
+                inside = source.frame.inward(points).to(trainer.device, trainer.dtype)
+                value: Tensor = generator(inside, inverse=True).cpu().double()
+            return value - shift
+
+        return points, log_q
+    noise = trainer.noise(member)
+    if not isinstance(game, SamplingGame) or noise == 0 or source.shape[0] > MARGINAL_DIM:
+        return points, None
+    few = min(n, MARGINAL)
+    rng = torch.Generator().manual_seed(mix(seed, 14))
+    z = trainer.latents(n, seed)[:few].cpu()
+    values = marginal_log_density(
+        generator, x[:few].to(trainer.dtype), z, noise, DRAWS, rng, starts=STARTS, prior_share=PRIOR_SHARE
+    )
+    return points[:few], values - shift
+
+
+def _member(trainer: Trainer, source: TargetSource, member: int, truth: Tensor | None) -> Judgement:
+    config = trainer.config
+    points, log_q = log_density(trainer, source, member, SAMPLES, seed=2)
+    return judge(
+        source.target, points, log_q, truth, seed=mix(config.seed, 9, member) % 2**31, permutations=config.permutations,
+        level=config.level / config.population, estimated_log_q=isinstance(log_q, Tensor),
+    )  # fmt: skip
+
+
+def _reference(trainer: Trainer, source: TargetSource) -> tuple[Tensor | None, int]:
+    """(samples to compare with, evaluations they cost); no samples where `judge` finds its own, or none are wanted."""
+    target = source.target
+    if target.draw is not None or target.reference is not None or trainer.config.reference == "none":
+        return None, 0
+    from ganneal.diffusion import reference
+
+    spent = [0]
+
+    def counted(x: Tensor) -> Tensor:
+        spent[0] += len(x)
+        return target.log_prob(x)
+
+    generator = torch.Generator().manual_seed(mix(trainer.config.seed, 15))
+    return reference(replace(target, log_prob=counted), REFERENCE, generator), spent[0]
+
+
+def _density(trainer: Trainer, source: TargetSource) -> str:
+    game = trainer.assembly.game
+    if isinstance(game, SamplingGame) and game.exact_density:
+        return "exact, of the flow"
+    if isinstance(game, SamplingGame) and trainer.noise() > 0 and source.shape[0] <= MARGINAL_DIM:
+        return f"estimated, by integrating the noisy generator over its latent law with {DRAWS} draws"
+    return "unknown, so no effective sample size and no log Z"
+
+
+def _told(found: Judgement) -> dict[str, str]:
+    """The numbers of a judgement for the page."""
+    told: dict[str, str] = {}
+    if (weights := found.importance) is not None:
+        told["effective sample size"] = f"{100 * weights.ess_share:.1f} % of {weights.n}"
+        told["log Z"] = f"{weights.log_z:.4f} [{weights.low:.4f}, {weights.high:.4f}]" + (
+            "" if found.log_z_true is None else f", exactly {found.log_z_true:.4f}"
+        )
+        if weights.upper_bound is not None:
+            told["log Z, upper bound by exact samples"] = f"{weights.upper_bound:.4f}"
+        told["tail of the weights (Pareto k)"] = f"{weights.pareto_k:.2f}, intervals hold below {weights.pareto_limit:.2f}"
+    for share in found.shares:
+        told[f"share of {share.name}"] = f"{share.share:.3f} [{share.low:.3f}, {share.high:.3f}], exactly {share.truth:.3f}"
+    for distance in found.distances:
+        told[distance.name] = f"{distance.value:.4g}, a perfect sampler {distance.floor:.4g}"
+    if found.reference is not None:
+        told["reference"] = found.reference
+    return told
