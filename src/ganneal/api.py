@@ -20,7 +20,7 @@ from ganneal.engine.trainer import Trainer
 from ganneal.engine.training import npz
 from ganneal.errors import RunError, UsageError
 from ganneal.nets import FlowArchitecture
-from ganneal.targets import Frame
+from ganneal.targets import Frame, check
 
 OBJECT = "object:"
 """Prefix of a density that was given as a Python object and cannot be opened by its name."""
@@ -179,7 +179,7 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     opened = given["source"] if array is None and density is None else array if density is None else density
     data = open_source(opened, **_opening(asked.model_dump()))
     if isinstance(data, TargetSource):
-        probe(data)
+        check(data.target, torch.Generator().manual_seed(data.seed))
     settled = settle(config.complete(given, data.kind), data)
     processes = Processes()
     trainer = Trainer(settled, data, processes)
@@ -223,29 +223,21 @@ class _Elsewhere(Run):
 def settle(wanted: Config, source: Source) -> Config:
     """Replace what is automatic by what was decided, so that the run folder says it and `resume` repeats it."""
     from ganneal.engine import devices
-    from ganneal.engine.assembly import network_of
+    from ganneal.engine.building import network_of
     from ganneal.nets import MLPArchitecture
 
     network = network_of(wanted)
     closed = isinstance(source, TargetSource) and (source.target.opaque or wanted.sampler == "replay")
     if wanted.compile == "on" and (closed or isinstance(network, FlowArchitecture)):
-        what = "a flow" if not closed else "particles as data" if wanted.sampler == "replay" else "a density of your own"
+        what = (
+            "a flow" if not closed else "particles as data" if wanted.sampler == "replay" else "a density of your own"
+        )
         raise UsageError(f"compile: a step with {what} cannot be compiled; use auto or off")
     compile_it = devices.should_compile(
         wanted, isinstance(network, MLPArchitecture) and not closed, devices.device_of(wanted)
     )
     latent = wanted.latent or math.prod(source.shape)
     return wanted.model_copy(update={"compile": "on" if compile_it else "off", "latent": latent})
-
-
-def probe(source: TargetSource) -> None:
-    """Look at a density before anything is trained on it. Raises `UsageError` with what was seen."""
-    from ganneal.targets import check, escape
-
-    generator = torch.Generator().manual_seed(source.seed)
-    check(source.target, generator)
-    if source.target.draw is None:
-        escape(source.target, generator)
 
 
 def open_configured(settled: Config, folder: Path, density: Any = None) -> Source:

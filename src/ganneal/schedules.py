@@ -174,8 +174,8 @@ def cosine(range: Range, hold: float = 0.0) -> Ramp:
 
 
 def adaptive(range: Range, ess: float = 0.5, hold: float = 0.2) -> Adaptive:
-    """For `beta` of a target: `adaptive(0.05->1, ess=0.5)` moves on as long as the effective share of importance weights
-    stays above `ess`, at the latest along a geometric ramp."""
+    """For `beta` of a target: `adaptive(0.05->1, ess=0.5)` moves on as long as the effective share of importance
+    weights stays above `ess`, at the latest along a geometric ramp."""
     ramp = _ramp("geometric", range, hold)
     return Adaptive("geometric", ramp.start, ramp.end, ramp.hold, _real("adaptive", ess))
 

@@ -38,6 +38,16 @@ def many_well(x: Tensor) -> Tensor:
     return (-(a**4) + 6 * a**2 + 0.5 * a - b**2 / 2).sum(1)
 
 
+class ClosedWell(LogDensity):
+    """The double well with its gradient in closed form: several times faster."""
+
+    def __init__(self) -> None:
+        super().__init__(double_well)
+
+    def gradient(self, x: Tensor) -> Tensor:
+        return (1 - x.square()).mul_(x).mul_(12)
+
+
 def far_modes(x: Tensor, left: float = 0.5) -> Tensor:
     """log of left N(-4, 1) + (1 - left) N(4, 1), at points [n]."""
     pair = torch.logaddexp(math.log(left) - (x + 4) ** 2 / 2, math.log(1 - left) - (x - 4) ** 2 / 2)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from diffusion_laws import F64, ClosedWell, LogDensity, double_well, far_modes, kidney, seeded
 
-from diffusion_laws import F64, LogDensity, double_well, far_modes, kidney, seeded
 from ganneal.diffusion import (
     Box,
     cumulated,
@@ -84,7 +84,7 @@ def test_the_affine_generator_follows_it() -> None:
 
 def test_both_axes_of_the_plane_move_independently() -> None:
     """Product law in, product law out: each axis is the one-dimensional solution with its own stiffness."""
-    box = Box((-6.0, -7.0), (6.0, 7.0), (120, 100))
+    box = Box((-6.0, -5.0), (6.0, 5.0), (120, 160))
     x, y = box.axes
     psi = x[:, None] ** 2 / 2 + 1.5 * y[None, :] ** 2
     flow = fokker_planck(psi, box, gaussian_cells(box, [2, -1], [0.8, 1]), 0.7, 0.5, 1e-3)
@@ -105,7 +105,7 @@ def test_both_axes_of_the_plane_move_independently() -> None:
     ],
 )
 def test_what_annealing_does_on_two_far_modes(beta: object, clock: str, right: float, divergence: float) -> None:
-    """Table 3.2: mass right of 0 and KL to mu at T = 20, from the left mode. The box must reach 15: hot laws are wide."""
+    """Table 3.2: mass right of 0 and KL to mu at T = 20 from the left mode. The box reaches 15: hot laws are wide."""
     box = Box((-15.0,), (15.0,), (1200,))
     psi = -far_modes(box.axes[0])
     law = fokker_planck(psi, box, gaussian_cells(box, [-4], [1]), beta, 20.0, 0.01, clock=clock).final
@@ -137,9 +137,9 @@ def test_the_kidney_and_its_left_mass() -> None:
 
 def test_particles_follow_the_equation() -> None:
     """1e5 Langevin paths of the double well, at three times and beta moving, on both clocks: Kolmogorov distance below
-    .01. For exact samples that fails with chance 2 exp(-2 1e5 .0071^2) = 1e-4 even if the step takes .003 of it."""
+    .01. For exact samples that fails with chance 2 exp(-20) = 4e-9; the step takes .002 of it."""
     box = Box((-4.0,), (4.0,), (800,))
-    density = LogDensity(double_well)
+    density = ClosedWell()
     x0 = -1 + 0.3 * torch.randn(100_000, 1, generator=seeded(), dtype=F64)
     for clock in ("entropy", "likelihood"):
         at = (0.1, 0.3, 0.6)
@@ -147,7 +147,7 @@ def test_particles_follow_the_equation() -> None:
             potential(density, box), box, gaussian_cells(box, [-1], [0.3]), "linear(0.3->2)", 0.6, 1e-3, clock=clock,
             record=at,
         )  # fmt: skip
-        paths = langevin(density, x0, "linear(0.3->2)", 0.6, 2e-3, seeded(1), clock=clock, record=at)
+        paths = langevin(density, x0, "linear(0.3->2)", 0.6, 5e-4, seeded(1), clock=clock, record=at)
         for law, x in zip(flow.rho, paths.x, strict=True):
             assert kolmogorov_distance(x, law, box) < 0.01
         assert kolmogorov_distance(paths.x[0], flow.rho[2], box) > 0.02

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from diffusion_laws import LogDensity, double_well, double_well_log_z
+
 from ganneal.diffusion import (
     Box,
     fisher_information,

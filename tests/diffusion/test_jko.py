@@ -1,12 +1,13 @@
 """Steps of least transport cost: closed forms for Gaussians, descent, and the Fokker-Planck equation as tau -> 0."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from diffusion_laws import F64, LogDensity, double_well
 from torch import Tensor
 
-from diffusion_laws import F64, LogDensity, double_well
 from ganneal.diffusion import (
     Box,
     cumulated,
@@ -42,7 +43,7 @@ def test_a_step_between_gaussians(k: float, beta: float, tau: float) -> None:
 def test_a_step_lowers_the_free_energy_by_at_least_its_cost() -> None:
     """F(X')/beta + W2^2 / (2 tau) <= F(X)/beta, and the gradient of the sum is 0: perturbed quantiles cost more."""
     rows = jko_flow(normal_quantiles(300, -0.5, 0.4), well, 1.5, 0.02, 10)
-    for old, new in zip(rows[:-1], rows[1:], strict=True):
+    for old, new in itertools.pairwise(rows):
         paid = wasserstein_line(old, new) ** 2 / 0.04
 
         def total(x: Tensor, old: Tensor = old) -> float:

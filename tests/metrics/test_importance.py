@@ -92,7 +92,9 @@ def test_the_interval_covers() -> None:
         inside["low"] += found.low <= 0
         inside["high"] += found.high >= 0
         inside["bootstrap"] += found.bootstrap[0] <= 0 <= found.bootstrap[1]
-        assert found.low <= found.bootstrap[0] < found.bootstrap[1] <= found.high
+        reach = 1.6449 * found.standard_error
+        assert found.low == pytest.approx(min(found.log_z - reach, found.bootstrap[0]), abs=1e-5)
+        assert found.high == pytest.approx(max(found.log_z + reach, found.bootstrap[1]), abs=1e-5)
     assert 0.90 <= inside["low"] / 300 <= 0.99
     assert 0.90 <= inside["high"] / 300 <= 0.99
     assert 0.85 <= inside["bootstrap"] / 300 <= 0.95
@@ -129,6 +131,8 @@ def test_pareto_shape_agrees_with_arviz(n: int) -> None:
 def test_too_few_weights_are_never_trusted() -> None:
     for n in (2, 10, 20):
         assert not importance(gaussian_weights(n, 2.0)[0]).trusted
+    limits = [importance(gaussian_weights(n, 2.0)[0], resamples=19).pareto_limit for n in (100, 1000, 10_000)]
+    assert limits == pytest.approx([0.5, 2 / 3, 0.7])
 
 
 def test_same_seed_same_interval() -> None:

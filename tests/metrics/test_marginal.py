@@ -7,7 +7,7 @@ import torch
 
 from ganneal.errors import UsageError
 from ganneal.metrics.importance import importance
-from ganneal.metrics.marginal import marginal_log_density, marginal_log_weights
+from ganneal.metrics.marginal import _starts, marginal_log_density, marginal_log_weights
 
 
 def made(network, n: int, k: int, sigma: float, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple:
@@ -80,6 +80,18 @@ def test_a_fold_needs_two_starts() -> None:
     assert abs(float(both[clear].mean())) < 0.02
     many = marginal_log_density(fold, x, z, 0.05, 1000, generator, starts=2) - expected
     assert many.abs().max() < 0.3
+
+
+def test_starts_have_near_images_and_are_far_apart() -> None:
+    z = torch.tensor([[0.0], [10.0], [4.0], [-1.0]])
+    same = torch.zeros(4, 2, dtype=torch.float64)
+    taken = torch.stack(_starts(same, z, same, 3))[:, 0, 0]
+    assert taken.tolist() == [0, 10, 4]
+    z = torch.linspace(-3, 3, 601, dtype=torch.float64)[:, None]
+    first, second = _starts(z.square(), z, z.square(), 2)
+    clear = z.abs() > 1
+    assert torch.equal(first, z)
+    assert (second + z)[clear].abs().max() < 0.2
 
 
 def test_the_estimate_of_q_is_unbiased_and_that_of_its_log_too_small() -> None:

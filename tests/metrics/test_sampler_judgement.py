@@ -15,6 +15,7 @@ from ganneal.metrics.membership import shares, shares_pvalue
 from ganneal.metrics.moments import moments
 from ganneal.metrics.sampler import judge
 from ganneal.targets.target import Target
+from ganneal.twosample.multiplicity import holm
 from ganneal.twosample.transport import wasserstein
 
 SHARES = torch.tensor([0.7, 0.3], dtype=torch.float64)
@@ -86,6 +87,28 @@ def test_a_perfect_sampler_is_rejected_at_the_level() -> None:
     assert rejected <= 7
 
 
+def test_p_values_are_adjusted_together() -> None:
+    found = judge(PAIR, samples(share=0.6), permutations=19)
+    raw = [found.ksd.pvalue, found.mmd.pvalue, found.energy.pvalue, shares_pvalue(found.shares)]
+    assert list(found.adjusted.values()) == holm(raw)
+    assert list(found.adjusted.values()) != raw
+
+
+def test_the_order_of_samples_and_reference_does_not_matter() -> None:
+    """Both sorted by what log u sees and by the mode, and cut to half of them."""
+    x, truth = samples(400, seed=1), samples(400, seed=2)
+    x, truth = (v[PAIR.log_prob(v).argsort()] for v in (x, truth))
+    by_height = judge(PAIR, x, reference=truth, permutations=99)
+    assert by_height.distance("W2 of log u").size == 200
+    assert by_height.distance("W2 of log u").value < 0.3
+    assert by_height.distance("W2 of log u").floor < 0.3
+    x, truth = (v[v[:, 0].argsort()] for v in (x, truth))
+    by_mode = judge(PAIR, x, reference=truth, permutations=99)
+    assert by_mode.distance("W2").value < 1.5
+    assert by_mode.distance("W2").floor < 1.5
+    assert not by_mode.rejected
+
+
 def test_log_z_and_bounds() -> None:
     """The sampler with equal weights of the modes: E_q log w and E_mu log w by the two discrete divergences."""
     even = torch.tensor([0.5, 0.5], dtype=torch.float64)
@@ -105,7 +128,7 @@ def test_log_z_and_bounds() -> None:
     assert weights.upper_error < 0.01
     assert "(exactly 2.5)" in found.sentence()
     # values say the same about samples, but nothing about exact draws; an inexact reference bounds nothing
-    values = judge(PAIR, samples(1000, share=0.5), log_q(samples(1000, share=0.5)), permutations=19)
+    values = judge(PAIR, samples(1000, share=0.5), log_q(samples(1000, share=0.5)), samples(60), permutations=19)
     assert values.importance.log_z == weights.log_z
     assert values.importance.upper_bound is None
     given = judge(PAIR, samples(100), log_q, samples(200, seed=1), permutations=19, estimated_log_q=True)
@@ -122,6 +145,7 @@ def test_it_says_what_it_cannot_know() -> None:
     assert (found.mmd, found.energy, found.importance, found.moments, found.reference) == (None,) * 5
     assert (found.shares, found.distances, found.total_variation, found.log_z_error) == ((), (), None, None)
     assert list(found.adjusted) == ["ksd"]
+    assert found.evaluations == 50
     assert found.sentence().endswith("; no ESS and no log Z without log q; no reference.")
     weighed = judge(bare, samples(50), log_density, permutations=19)
     assert "(no exact value known)" in weighed.sentence()

@@ -53,7 +53,9 @@ def gaussian(s: float = S, opaque: bool = False) -> Target:
 
 
 def framed(target: Target, centre: float = 0.0, factor: float = 1.0) -> Framed:
-    return Framed(target, Frame(torch.full((1,), centre, dtype=torch.float64), torch.full((1, 1), factor, dtype=torch.float64)))
+    return Framed(
+        target, Frame(torch.full((1,), centre, dtype=torch.float64), torch.full((1, 1), factor, dtype=torch.float64))
+    )
 
 
 def latents() -> Tensor:
@@ -244,7 +246,9 @@ def test_a_frame_changes_coordinates_and_nothing_else(make: Any) -> None:
     inside = make(a, b, density=framed(gaussian(), c, f))
     outside = make(f * a, f * b + c)
     if make is not score_game:  # whose value is no free energy
-        values = [float(g.loss("generator", g.nets, {"z": latents()}, coefficients()).detach()) for g in (inside, outside)]
+        values = [
+            float(g.loss("generator", g.nets, {"z": latents()}, coefficients()).detach()) for g in (inside, outside)
+        ]
         assert values[0] == pytest.approx(values[1], abs=1e-3 if make is reference_game else 1e-12)
     da, db = gradient(inside, coefficients())
     outer = gradient(outside, coefficients())

@@ -1,6 +1,5 @@
 """An unnormalised density as a `Source`: examples are exact draws where there are any, and training reads none."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -36,7 +35,7 @@ class TargetSource(Source):
             return self.given
         if self.target.centre is not None and self.target.scale is not None:
             return frame_of(self.target)
-        from ganneal.diffusion import pilot
+        from ganneal.diffusion.pilot import pilot
 
         found, self.spent["pilot"] = pilot(self.target, torch.Generator().manual_seed(self.seed + PILOT_SEED))
         return found
@@ -57,8 +56,8 @@ class TargetSource(Source):
         return self.frame.inward(self.target.sample(n, generator)).float()
 
     def heldout(self, n: int) -> Tensor:
-        """A fixed sample of the target in the frame's coordinates, float32 [<= n, d]: exact draws or a stored reference;
-        none where there is neither."""
+        """A fixed sample of the target in the frame's coordinates, float32 [<= n, d]: exact draws or a stored
+        reference; none where there is neither."""
         return self.frame.inward(self.truth(n)).float()
 
     def truth(self, n: int) -> Tensor:
@@ -99,7 +98,7 @@ def is_density(value: Any) -> bool:
     """Whether a value that is no text can only be a density: a target, a function, or an object with log_prob."""
     from ganneal.targets import Target
 
-    return isinstance(value, Target) or isinstance(value, Callable) or hasattr(value, "log_prob")  # type: ignore[arg-type]
+    return isinstance(value, Target) or callable(value) or hasattr(value, "log_prob")
 
 
 def absent(text: str, dim: int) -> Target:

@@ -84,8 +84,9 @@ def advance(particles: Particles, density: Density, base: GaussianBase, beta: fl
     """
     if not 0 <= beta <= 1:
         raise UsageError(f"beta: got {beta}; allowed: 0 to 1")
-    gain = (beta - particles.beta) * _log_ratio(particles, base)
-    weight = particles.log_weight + gain
+    if beta == particles.beta:
+        return particles
+    weight = particles.log_weight + (beta - particles.beta) * _log_ratio(particles, base)
     if bool(weight.isnan().any()) or bool((weight == math.inf).any()) or not bool(weight.isfinite().any()):
         raise RunError(f"weights are not finite, or all zero, on the way from beta {particles.beta:g} to {beta:g}")
     return replace(particles, log_weight=weight, beta=float(beta))
@@ -177,7 +178,7 @@ def smc(
 
 
 def ais(
-    density: Density, base: GaussianBase, n: int, generator: torch.Generator, *, share: float = 0.98, moves: int = 1,
+    density: Density, base: GaussianBase, n: int, generator: torch.Generator, *, share: float = 0.995, moves: int = 1,
     pilot: int = 256, plan: Plan | None = None, level: float = 0.95,
 ) -> AnnealedRun:  # fmt: skip
     """Annealed importance sampling: n independent weighted paths, never resampled; the mean weight is unbiased for Z.
@@ -219,15 +220,31 @@ def _walk(
         factor = plan.factors[k] if plan else _weighted_factor(particles)
         if resampled and _mean_ess(particles) < max(share, 0.5):
             particles = resample(particles, generator)
-        step = plan.steps[k] if plan else size.value
-        particles, accepted = move(particles, density, base, step, generator, moves, factor)
-        size.count = min(size.count, 1)  # laws change along the way, so the gain of the step must not die out
-        size.update(accepted)
+        if plan:
+            step = plan.steps[k]
+            particles, accepted = move(particles, density, base, step, generator, moves, factor)
+        else:
+            particles, accepted = _tuned_moves(particles, density, base, size, generator, moves, factor)
+            step = size.value
         for kept, new in zip(
             (walk.betas, walk.steps, walk.factors, walk.accepted), (beta, step, factor, accepted), strict=True
         ):
             kept.append(new)  # type: ignore[attr-defined]
     return particles, Plan(tuple(walk.betas), tuple(walk.steps), tuple(walk.factors)), tuple(walk.accepted)
+
+
+def _tuned_moves(
+    particles: Particles, density: Density, base: GaussianBase, size: StepSize, generator: torch.Generator,
+    moves: int, factor: Tensor | None,
+) -> tuple[Particles, float]:  # fmt: skip
+    """Moves whose step follows acceptance from one to the next. The law differs from rung to rung, so the gain starts
+    anew at each."""
+    size.count, total = 0, 0.0
+    for _ in range(moves):
+        particles, accepted = move(particles, density, base, size.value, generator, 1, factor)
+        size.update(accepted)
+        total += accepted / moves
+    return particles, total
 
 
 def _finished(
@@ -268,7 +285,11 @@ def _mean_ess(particles: Particles) -> float:
 def _next_beta(particles: Particles, base: GaussianBase, share: float) -> float:
     """The largest beta at which the conditional ESS of the step is at least `share`: with W the present weights and
     v the new factors, (sum W v)^2 / sum W v^2 (Zhou, Johansen and Aston 2016)."""
-    ratio, weight = _log_ratio(particles, base), particles.log_weight.log_softmax(0)
+    ratio = _log_ratio(particles, base)
+    alive = (ratio > -math.inf) & (particles.log_weight > -math.inf)  # off the support weights vanish at any beta
+    if not bool(alive.any()):
+        raise RunError("weights are all zero: u vanishes at every particle")
+    ratio, weight = ratio[alive], particles.log_weight[alive].log_softmax(0)
 
     def conditional(beta: float) -> float:
         gain = (beta - particles.beta) * ratio

@@ -8,8 +8,8 @@ On the line W2 is the L2 distance of quantile functions, so a law is carried as 
     (1/n) sum (X_j - X_j^k)^2 / (2 tau) + (1/n) sum psi(X_j) - (1/(n beta)) sum log(n (X_(j+1) - X_j))
 
 which is convex for tau < 1 / max(-psi'') and is minimised by Newton's method with a tridiagonal Hessian. As tau -> 0
-the steps follow the Fokker-Planck equation on the entropy clock. For psi = k x^2 / 2 and Gaussian laws one step maps the
-mean m to m / (1 + k tau), and the standard deviation s to the positive root of s' = s - tau (k s' - 1 / (beta s')).
+the steps follow the Fokker-Planck equation on the entropy clock. For psi = k x^2 / 2 and Gaussian laws one step maps
+the mean m to m / (1 + k tau), and the standard deviation s to the positive root of s' = s - tau (k s' - 1 / (beta s')).
 """
 
 import math

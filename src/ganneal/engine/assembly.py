@@ -10,19 +10,18 @@ from torch import Tensor, nn
 from ganneal.data import Source
 from ganneal.data.target import TargetSource
 from ganneal.engine.batches import mix
+from ganneal.engine.building import estimator, moves, network_of, part
 from ganneal.engine.coefficients import Coefficients
 from ganneal.engine.config import Config, check_members
+from ganneal.engine.samplers import sampling
 from ganneal.errors import UsageError
 from ganneal.game import Tensors
-from ganneal.nets import Architecture, FlowArchitecture, Moments
-from ganneal.nets import build as build_network
 from ganneal.objectives import OBJECTIVES, Objective
 from ganneal.penalties import PENALTIES, InputGradientPenalty
 from ganneal.schedules import Schedule, schedule
-from ganneal.scores import SCORES, ScoreEstimator
+from ganneal.scores import ScoreEstimator
 from ganneal.solvers import OPTIMIZERS, SOLVERS, Optimizer, Solver
-from ganneal.systems import GAN, ExactGame, ReferenceGame, SamplingGame, ScoreGame, WeightedGame
-from ganneal.systems.weighted import LARGEST_DIM
+from ganneal.systems import GAN, SamplingGame
 from ganneal.temperature import members
 
 T = TypeVar("T")
@@ -49,38 +48,18 @@ class Assembly:
 
 def assemble(config: Config, source: Source) -> Assembly:
     """Build all parts. Raises `UsageError` for unknown names, bad arguments and parts that do not fit together."""
-    objective = _part("objective", OBJECTIVES.build, config.objective)
-    penalties = tuple(_part("penalty", PENALTIES.build, text) for text in config.penalty)
+    objective = part("objective", OBJECTIVES.build, config.objective)
+    penalties = tuple(part("penalty", PENALTIES.build, text) for text in config.penalty)
     for penalty in penalties:
         if isinstance(penalty, InputGradientPenalty):
             check_members(f"penalty: weight of {penalty.name}", penalty.weight, config.population)
     if len({p.name for p in penalties}) != len(penalties):
         raise UsageError(f"penalty: each kind at most once, got {', '.join(config.penalty)}")
-    likelihood, entropy = config.lambdas()
-    cautions: list[str]
+    game: GAN | SamplingGame
     if isinstance(source, TargetSource) and config.sampler != "replay":
-        fresh, game = _sampling(config, source, objective, penalties)
-        cautions = []
-        if isinstance(game, WeightedGame) and source.shape[0] > LARGEST_DIM:
-            cautions.append(
-                f"sampler weighted: of proposals in {source.shape[0]} dimensions hardly any count (.6614^d of them for "
-                f"a Gaussian of half the width); use reference or exact"
-            )
+        fresh, game, cautions = sampling(config, source, objective, penalties)
     else:
-        if config.adaptive is not None and not isinstance(source, TargetSource):
-            raise UsageError("beta: adaptive is for densities; for examples use linear(...) or geometric(...)")
-        if isinstance(source, TargetSource):  # the temperature is that of the particles
-            likelihood = entropy = schedule("0")
-        estimators = {
-            "data_score": _estimator("score", config.score, source) if _moves(likelihood) else None,
-            "model_score": _estimator("model_score", config.model_score, None) if _moves(entropy) else None,
-        }
-
-        def fresh() -> Mapping[str, nn.Module]:
-            return build_game(config, source, objective, penalties, estimators).nets
-
-        game = build_game(config, source, objective, penalties, estimators)
-        cautions = _cautions(config, game, estimators)
+        fresh, game, cautions = learning(config, source, objective, penalties)
     schedules: dict[str, Schedule] = {
         "lambda_likelihood": config.lambdas()[0],
         "lambda_entropy": config.lambdas()[1],
@@ -89,58 +68,37 @@ def assemble(config: Config, source: Source) -> Assembly:
     rates = {"critic": config.lr_critic, "generator": config.lr_generator, "moments": TRACKING}
     schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
     stacked = config.population if config.population > 1 else None
-    optimizer = _part("optimizer", OPTIMIZERS.build, config.optimizer)
+    optimizer = part("optimizer", OPTIMIZERS.build, config.optimizer)
     plain = OPTIMIZERS.build("sgd")
     return Assembly(
         game=game,
         fresh=fresh,
-        solver=_part("solver", SOLVERS.build, config.solver),
+        solver=part("solver", SOLVERS.build, config.solver),
         optimizers={p: plain if p == "moments" else optimizer for p in game.players},
         coefficients=Coefficients(schedules, penalties, config.ema, stacked),
         cautions=tuple(cautions),
     )
 
 
-def _sampling(
-    config: Config, source: TargetSource, objective: Objective, penalties: tuple[Any, ...]
-) -> tuple[Callable[[], Mapping[str, nn.Module]], SamplingGame]:
-    """(fresh networks, game) for a density."""
-    if objective.name != "rkl":
-        raise UsageError(
-            f"objective: sampler {config.sampler} minimises reverse KL, so it must be rkl, got {objective.name}"
-        )
-    network, kind, (dim,) = network_of(config), config.sampler, source.shape
-    flow = isinstance(network, FlowArchitecture)
-    if kind == "exact" and not flow:
-        raise UsageError(f"sampler: exact needs a generator with a density, --network flow; got {config.network}")
-    noisy = _moves(schedule(config.noise))
-    if kind == "exact" and noisy:
-        raise UsageError("noise: sampler exact takes none, as the density of noisy samples is not known; set noise 0")
-    estimator = _estimator("model_score", config.model_score, None) if kind == "score" else None
+def learning(
+    config: Config, source: Source, objective: Objective, penalties: tuple[Any, ...]
+) -> tuple[Callable[[], Mapping[str, nn.Module]], GAN, list[str]]:
+    """(fresh networks, game, cautions) for examples, which for a density are annealed particles."""
+    particles = isinstance(source, TargetSource)
+    if config.adaptive is not None and not particles:
+        raise UsageError("beta: adaptive is for densities; for examples use linear(...) or geometric(...)")
+    # the temperature of particles is their own, and the game has none
+    likelihood, entropy = (schedule("0"), schedule("0")) if particles else config.lambdas()
+    estimators = {
+        "data_score": estimator("score", config.score, source) if moves(likelihood) else None,
+        "model_score": estimator("model_score", config.model_score, None) if moves(entropy) else None,
+    }
 
     def fresh() -> Mapping[str, nn.Module]:
-        nets: dict[str, nn.Module] = {"moments": Moments(dim)} if kind == "reference" else {}
-        if kind in ("reference", "weighted"):
-            critic = network.critic(source.shape)
-            for penalty in penalties:
-                if not isinstance(penalty, InputGradientPenalty):
-                    critic = penalty.wrap(critic)
-            nets["critic"] = critic
-        if estimator is not None and estimator.learned and (learner := estimator.network(source.shape)) is not None:
-            nets["model_score"] = learner
-        return {**nets, "generator": network.generator(config.latent, source.shape)}
+        return build_game(config, source, objective, penalties, estimators).nets
 
-    common: dict[str, Any] = {
-        "architectures": fresh(), "density": source.density, "dim": dim, "latent": config.latent, "noisy": noisy,
-        "clip": config.score_clip,
-    }  # fmt: skip
-    if kind == "exact":
-        return fresh, ExactGame(**common)
-    if kind == "score":
-        assert estimator is not None
-        return fresh, ScoreGame(**common, model_score=estimator)
-    game = ReferenceGame if kind == "reference" else WeightedGame
-    return fresh, game(**common, penalties=penalties)
+    game = build_game(config, source, objective, penalties, estimators)
+    return fresh, game, _cautions(config, game, estimators)
 
 
 def build_game(
@@ -159,16 +117,16 @@ def build_game(
         if not isinstance(penalty, InputGradientPenalty):
             critic = penalty.wrap(critic)
     nets: dict[str, nn.Module] = {"critic": critic}
-    for player, estimator in estimators.items():
+    for player, score in estimators.items():
         shape = (features,) if player == "data_score" and config.score_space == "features" else source.shape
-        net = estimator.network(shape) if estimator is not None and estimator.learned else None
+        net = score.network(shape) if score is not None and score.learned else None
         if net is not None:
             nets[player] = net
     nets["generator"] = network.generator(config.latent, source.shape)
     if (
         config.model_score.startswith("noise_posterior")
         and estimators["model_score"] is not None
-        and not _moves(schedule(config.noise))
+        and not moves(schedule(config.noise))
     ):
         raise UsageError("model_score: noise_posterior needs noise on the samples; set noise above 0")
     return GAN(
@@ -182,7 +140,7 @@ def build_game(
         score_space=config.score_space,
         features=features,
         latent_law=config.latent_law,
-        noisy=_moves(schedule(config.noise)),
+        noisy=moves(schedule(config.noise)),
         score_clip=config.score_clip,
         batch_coupled=network.batch_coupled,
     )
@@ -224,39 +182,6 @@ def work(config: Config, game: GAN | SamplingGame) -> float:
     """Multiply-adds of one step, roughly: six passes through every network's matrices, per example and member."""
     matrices = sum(p.numel() for net in game.nets.values() for p in net.parameters())
     return 12.0 * matrices * config.batch * config.population
-
-
-def network_of(config: Config) -> Architecture:
-    """The networks of generator and critic."""
-    return _part("network", build_network, config.network)
-
-
-def _part(key: str, build: Callable[[str], T], text: str) -> T:
-    """The part that a key names; what is wrong with it is said with that key."""
-    try:
-        return build(text)
-    except UsageError as error:
-        raise UsageError(f"{key}: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{key}: cannot make {text}: {error}") from None
-
-
-def _estimator(key: str, text: str, source: Source | None) -> ScoreEstimator:
-    if text.partition("(")[0] == "exact":
-        if text not in ("exact", "exact()"):
-            raise UsageError(f"{key}: exact takes no arguments, got {text}")
-        if source is None or source.score is None:
-            what = (
-                "the model's score is not known" if source is None else f"the density of '{source.name}' is not known"
-            )
-            raise UsageError(f"{key}: exact is not available, {what}; use dsm")
-        return SCORES["exact"](source.score)
-    return _part(key, SCORES.build, text)
-
-
-def _moves(lambdas: Any) -> bool:
-    """Whether a schedule is anywhere different from 0."""
-    return any(member(t) != 0 for member in members(lambdas) for t in member.knots)
 
 
 def _cautions(config: Config, game: GAN, estimators: dict[str, ScoreEstimator | None]) -> list[str]:

@@ -6,7 +6,7 @@ exactly what a single run with its seed would draw.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class Batches:
     batch     examples in a batch, over all processes
     seeds     one per member
     stacked   whether batches carry the axis of members
+    supply    where real examples come from instead of the source: n random ones from a generator
     share     (rank, processes): which contiguous part of every batch this process gets
     """
 
@@ -40,9 +41,11 @@ class Batches:
         dtype: torch.dtype,
         device: torch.device,
         share: tuple[int, int] = (0, 1),
+        supply: Callable[[int, torch.Generator], Tensor] | None = None,
     ):
         self.source, self.plan, self.batch, self.stacked = source, plan, batch, stacked
         self.dtype, self.device, self.seeds = dtype, device, tuple(seeds)
+        self.supply = source.sample if supply is None and source.size is None else supply
         rank, processes = share
         self.part = slice(rank * batch // processes, (rank + 1) * batch // processes)
         self.position = 0
@@ -79,8 +82,8 @@ class Batches:
 
     def _real(self) -> Tensor:
         """The next examples of every member, [N, B, *shape]."""
-        if self.source.size is None:
-            x = torch.stack([self.source.sample(self.batch, generator) for generator in self.data])
+        if self.supply is not None:
+            x = torch.stack([self.supply(self.batch, generator) for generator in self.data])
         else:
             index = torch.cat([self._indices(seed) for seed in self.seeds])
             x = self.source.rows(index).unflatten(0, (len(self.seeds), self.batch))

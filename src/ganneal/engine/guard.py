@@ -54,8 +54,8 @@ ADVICE = {
     "lambda_likelihood a smaller --score-clip",
     "saturated critic": "try noise on the data, a smaller --lr-critic, or a penalty such as r1r2(gamma=0.1); with a "
     "negative lambda_likelihood a smaller --score-clip",
-    "reference too far": "the model is far from any Gaussian; try --network flow with --sampler exact, or more examples "
-    "at a hot beta",
+    "reference too far": "the model is far from any Gaussian; try --sampler exact with --network flow, or more "
+    "examples at a hot beta",
     "critic lag": "the critic does not keep up; try --solver 'alternating(n_critic=4)' or a smaller --lr-generator",
     "few proposals count": "importance weights fail in this dimension; use --sampler reference or exact",
     "freeze-out": "modes were lost when the temperature had come down; try a longer ramp, or beta adaptive(0.05->1)",

@@ -34,7 +34,10 @@ def judge_density(trainer: Trainer, source: TargetSource) -> dict[str, Any]:
     found = [_member(trainer, source, k, truth) for k in range(trainer.config.population)]
     first = found[0]
     tests = [
-        {**test.to_dict(), "member": k} for k, one in enumerate(found) for test in (one.ksd, one.mmd, one.energy) if test
+        {**test.to_dict(), "member": k}
+        for k, one in enumerate(found)
+        for test in (one.ksd, one.mmd, one.energy)
+        if test
     ]
     count = trainer.evaluations or 0
     wrong = [one for one in found if one.rejected]
@@ -128,9 +131,13 @@ def _told(found: Judgement) -> dict[str, str]:
         )
         if weights.upper_bound is not None:
             told["log Z, upper bound by exact samples"] = f"{weights.upper_bound:.4f}"
-        told["tail of the weights (Pareto k)"] = f"{weights.pareto_k:.2f}, intervals hold below {weights.pareto_limit:.2f}"
+        told["tail of the weights (Pareto k)"] = (
+            f"{weights.pareto_k:.2f}, intervals hold below {weights.pareto_limit:.2f}"
+        )
     for share in found.shares:
-        told[f"share of {share.name}"] = f"{share.share:.3f} [{share.low:.3f}, {share.high:.3f}], exactly {share.truth:.3f}"
+        told[f"share of {share.name}"] = (
+            f"{share.share:.3f} [{share.low:.3f}, {share.high:.3f}], exactly {share.truth:.3f}"
+        )
     for distance in found.distances:
         told[distance.name] = f"{distance.value:.4g}, a perfect sampler {distance.floor:.4g}"
     if found.reference is not None:

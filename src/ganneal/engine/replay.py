@@ -1,6 +1,5 @@
 """The replay buffer (8D): annealed particles that stand for data, moved along while the generator learns."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,8 +23,6 @@ class Replay:
     by one Metropolis-adjusted Langevin step; draws are by weight. Weights that are not finite are refused (`RunError`).
     Reads and writes nothing but its own generator, so that it is part of a checkpoint.
     """
-
-    size = None
 
     def __init__(self, source: TargetSource, seed: int):
         self.density, self.shape = source.density, source.shape
@@ -71,6 +68,8 @@ class Replay:
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.generator.set_state(tensors["generator"].contiguous())
-        own = {name: tensors[name] for name in ("x", "value", "score", "log_weight")}
-        self.particles = replace(self.particles, **own, beta=numbers["beta"], evaluations=numbers["evaluations"])
+        self.particles = Particles(
+            tensors["x"], tensors["value"], tensors["score"], tensors["log_weight"], numbers["beta"],
+            numbers["evaluations"],
+        )  # fmt: skip
         self.step = numbers["step"]

@@ -13,8 +13,9 @@ from torch import Tensor
 from ganneal.data import Source
 from ganneal.data.target import TargetSource
 from ganneal.engine import devices
-from ganneal.engine.assembly import Assembly, assemble, initialise, network_of, place, work
+from ganneal.engine.assembly import Assembly, assemble, initialise, place, work
 from ganneal.engine.batches import Batches, mix
+from ganneal.engine.building import network_of
 from ganneal.engine.config import Config
 from ganneal.engine.guard import ADVICE, Guard, all_finite, copy_member
 from ganneal.engine.pace import DRAWS, PLACES, Pace
@@ -80,9 +81,11 @@ class Trainer:
         params, buffers = initialise(config, source, self.assembly, self.dtype, self.device)
         self.state = self.play.start(params, buffers, averaged=("generator",))
         plan = [game.draws[p] for p in self.assembly.solver.plan(game.players)]
-        self.replay = Replay(source, mix(config.seed, 11)) if _replays(config, source) else None
+        self.replay: Replay | None = None
+        if isinstance(source, TargetSource) and config.sampler == "replay":
+            self.replay = Replay(source, mix(config.seed, 11))
         self.batches = Batches(
-            source if self.replay is None else self.replay,
+            source,
             plan,
             config.batch,
             config.member_seeds(),
@@ -90,6 +93,7 @@ class Trainer:
             self.dtype,
             self.device,
             self.processes.share(config.batch),
+            None if self.replay is None else self.replay.sample,
         )
         self.blocks = blocks(config.population if self.device.type == "cpu" else 1)
         self.guard = Guard(config.population)
@@ -135,7 +139,7 @@ class Trainer:
         end = self.step + steps
         while self.step < end:
             self._decide()
-            ahead = range(self.step, min(end, self._next_decision()))
+            ahead = range(self.step, min(end, self._next_decision() or end))
             for step, row in zip(ahead, self._rows(ahead), strict=True):
                 losses = self._warm(row) if step < self.warmup else self._play(self.batches.draw(), row)
                 self.step += 1
@@ -146,10 +150,10 @@ class Trainer:
             steps, [self.progress(s) for s in steps], self.guard.lr_scale, self._probe_batch["z"]
         )
 
-    def _next_decision(self) -> int:
-        """The next step before which a temperature or a buffer is moved."""
+    def _next_decision(self) -> int | None:
+        """The next step before which a temperature or a buffer is moved, if there are any."""
         every = [period for period, has in ((self._pace_period, self.pace), (REPLAY, self.replay)) if has]
-        return min((self.step // period + 1) * period for period in every) if every else self.steps
+        return min((self.step // period + 1) * period for period in every) if every else None
 
     @property
     def _pace_period(self) -> int:
@@ -376,7 +380,3 @@ class Trainer:
 
 def _generator(config: Config, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed(mix(config.seed, stream))
-
-
-def _replays(config: Config, source: Source) -> bool:
-    return isinstance(source, TargetSource) and config.sampler == "replay"

@@ -18,8 +18,8 @@ from ganneal.engine import checkpoint
 from ganneal.engine.devices import environment
 from ganneal.engine.events import EventLog
 from ganneal.engine.guard import ADVICE, MAX_ROLLBACKS
-from ganneal.engine.trainer import Trainer
 from ganneal.engine.judging import judge_density
+from ganneal.engine.trainer import Trainer
 from ganneal.engine.verdict import distance, parts, verdict
 from ganneal.errors import RunError
 

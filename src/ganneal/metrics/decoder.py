@@ -5,9 +5,9 @@ its posterior, with an upper bound on simulated data (Wu, Burda, Salakhutdinov a
     log w = sum_t (b_t - b_{t-1}) log p(x | z_{t-1}),     z_t by one HMC move that keeps p_t        (Neal 2001)
 
 E w = p(x), so that the log of a mean of w is too small on average: a lower bound, exceeding log p(x) by c at most once
-in e^c runs (Markov). The same path walked back from an exact posterior sample has E 1/w = 1/p(x): an upper bound (Grosse, Ghahramani and
-Adams 2015). Exact posterior samples exist for data that the decoder made itself, x = G(z) + sigma e: there the gap of
-the two bounds measures how far to trust the lower one, which is all there is for other data.
+in e^c runs (Markov). The same path walked back from an exact posterior sample has E 1/w = 1/p(x): an upper bound
+(Grosse, Ghahramani and Adams 2015). Exact posterior samples exist for data that the decoder made itself, x = G(z) +
+sigma e: there the gap of the two bounds measures how far to trust the lower one, which is all there is for other data.
 
 Step sizes come from a pilot run, one for each example and temperature, and stay fixed then: steps that adapt to the
 chain they move would void both bounds. sigma is part of the model: log p(x) of different sigma are not comparable, and
@@ -116,7 +116,7 @@ def decoder_log_likelihood(
     error = (share.std(0) if chains > 1 else math.nan * share[0]) / share.mean(0) / math.sqrt(chains)
     upper = None
     if exact is not None:
-        reverse = walk.reverse(exact.to(torch.float64).expand(chains, n, latent), steps)
+        reverse = walk.reverse(exact.to(torch.float64).cpu().expand(chains, n, latent), steps)
         upper = math.log(chains) - (-reverse).logsumexp(0)
     return DecoderLikelihood(
         lower=lower, error=error, upper=upper, chains=chains, temperatures=len(path) - 1, sigma=float(sigma),
@@ -131,10 +131,10 @@ def bidirectional(
     options? Errors: as there."""
     if n < 1 or latent < 1:
         raise UsageError(f"n, latent: got {n}, {latent}; allowed: at least 1")
-    z = torch.randn(n, latent, generator=generator, dtype=_dtype(decoder))
+    z = torch.randn(n, latent, generator=generator, dtype=torch.float64).to(_like(decoder))
     with torch.no_grad():
         image = decoder(z).flatten(1)
-    x = image + sigma * torch.randn(image.shape, generator=generator, dtype=image.dtype)
+    x = image + sigma * torch.randn(image.shape, generator=generator, dtype=torch.float64).to(image)
     return decoder_log_likelihood(decoder, x, latent, sigma, generator, exact=z, **options)
 
 
@@ -146,12 +146,14 @@ def power_path(temperatures: int, power: float = POWER) -> Float[Tensor, " t"]:
 
 
 class _Walk:
-    """HMC along the path for a batch of chains [c, n, k], all in float64 but for the decoder."""
+    """HMC along the path for a batch of chains [c, n, k], float64 on the processor but for what the decoder
+    does, which is in the dtype and on the device of x."""
 
     def __init__(
         self, decoder: Decoder, x: Tensor, sigma: float, betas: Tensor, leaps: int, generator: torch.Generator
     ):  # fmt: skip
         self.decoder, self.x, self.sigma, self.leaps, self.generator = decoder, x, sigma, leaps, generator
+        self.target = x.to(torch.float64)
         self.betas = betas.tolist()
         self.evaluations, self.moves, self.accepted = 0, 0, 0.0
 
@@ -200,13 +202,13 @@ class _Walk:
         c, n, k = z.shape
         self.evaluations += c * n
         with torch.enable_grad():
-            leaf = z.detach().reshape(c * n, k).to(self.x.dtype).requires_grad_()
+            leaf = z.detach().reshape(c * n, k).to(self.x).requires_grad_()
             image = self.decoder(leaf).flatten(1).to(torch.float64).reshape(c, n, -1)
             d = image.shape[2]
-            residual = (self.x.to(torch.float64) - image) / self.sigma
+            residual = (self.target - image) / self.sigma
             value = -residual.square().sum(2) / 2 - d * math.log(self.sigma * math.sqrt(2 * math.pi))
             (slope,) = torch.autograd.grad(value.sum(), leaf)
-        return value.detach(), slope.to(torch.float64).reshape(c, n, k)
+        return value.detach().cpu(), slope.to(torch.float64).cpu().reshape(c, n, k)
 
     def _move(
         self, z: Tensor, likelihood: Tensor, slope: Tensor, beta: float, step: Tensor
@@ -237,10 +239,10 @@ class _Walk:
         )  # fmt: skip
 
 
-def _dtype(decoder: Decoder) -> torch.dtype:
-    """That of a module's weights; float64 for a function."""
+def _like(decoder: Decoder) -> Tensor:
+    """A tensor with dtype and device of a module's weights; float64 on the processor for a function."""
     weight = next(decoder.parameters(), None) if isinstance(decoder, torch.nn.Module) else None
-    return torch.float64 if weight is None else weight.dtype
+    return torch.zeros((), dtype=torch.float64) if weight is None else weight
 
 
 def _check(
@@ -260,6 +262,6 @@ def _check(
     if not bool(x.isfinite().all()):
         raise UsageError("x: holds NaN or infinity; allowed: finite numbers")
     with torch.no_grad():
-        image = decoder(torch.zeros(1, latent, dtype=x.dtype)).flatten(1)
+        image = decoder(torch.zeros(1, latent, dtype=x.dtype, device=x.device)).flatten(1)
     if image.shape[1] != x.shape[1]:
         raise UsageError(f"x: got examples of {x.shape[1]} numbers; allowed: {image.shape[1]}, as the decoder makes")

@@ -74,7 +74,7 @@ def marginal_log_weights(
         centres.append(mode.to(torch.float64))
         factors.append(torch.linalg.cholesky(_precision(_jacobian(network, mode), sigma)))
     n, k = z.shape
-    noise = torch.randn(draws, n, k, generator=generator, dtype=torch.float64)
+    noise = torch.randn(draws, n, k, generator=generator, dtype=torch.float64).to(z.device)
     parts = list(noise.split(counts))
     for s in range(starts):
         # P = L L', so L'^-1 e has covariance P^-1
@@ -86,10 +86,12 @@ def marginal_log_weights(
     ]  # fmt: skip
     if counts[-1]:
         mixture.append(math.log(counts[-1] / draws) + _log_prior(drawn))
-    flat = drawn.reshape(-1, k).to(z.dtype)
-    seen = _images(network, flat).reshape(draws, n, -1)
-    # the density of a rounded draw differs from that of the draw by rounding only
-    return _log_prior(drawn) + _log_normal(x - seen, sigma) - torch.stack(mixture).logsumexp(0)
+    # images are not kept: draws n d numbers can be many
+    seen = [
+        _log_normal(x - _images(network, part.reshape(-1, k).to(z.dtype)).reshape(len(part), n, -1), sigma)
+        for part in drawn.split(max(1, ROWS // n))
+    ]
+    return _log_prior(drawn) + torch.cat(seen) - torch.stack(mixture).logsumexp(0)
 
 
 def _counts(draws: int, starts: int, prior_share: float) -> list[int]:
@@ -154,7 +156,7 @@ def _starts(x: Tensor, z: Tensor, images: Tensor, starts: int) -> list[Tensor]:
     candidates = z[near]
     distance = (candidates - z[:, None]).norm(dim=2)
     for _ in range(starts - 1):
-        chosen = candidates[torch.arange(len(z)), distance.argmax(1)]
+        chosen = candidates[torch.arange(len(z), device=z.device), distance.argmax(1)]
         taken.append(chosen)
         distance = torch.minimum(distance, (candidates - chosen[:, None]).norm(dim=2))
     return taken

@@ -82,8 +82,8 @@ class Generator(nn.Module):
                 raise UsageError(
                     f"network 'mlp(skip=true)' needs at least {self.size} latent coordinates, got {latent}"
                 )
-            nn.init.zeros_(self.body.layers[-1].weight)
-            nn.init.zeros_(self.body.layers[-1].bias)
+            for parameter in self.body.layers[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, z: Tensor, reference: int | None = None) -> Tensor:
         x = self.body(z)

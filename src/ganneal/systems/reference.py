@@ -48,7 +48,10 @@ class ReferenceGame(SamplingGame):
 
     penalties: tuple[Penalty, ...] = field(default=())
 
-    looks = 1
+    @property
+    def looks(self) -> int:  # type: ignore[override]
+        """Where log Z is known the guard's signs read log u."""
+        return int(self.density.target.log_z is not None)
 
     @property
     def draws(self) -> dict[str, dict[str, Draw]]:
@@ -61,7 +64,8 @@ class ReferenceGame(SamplingGame):
         """The scalar that `player` minimises."""
         x = self.samples(nets, batch, coefficients)
         if player == "moments":
-            return moment_loss(*nets["moments"](), x)
+            mean, covariance = nets["moments"]()
+            return moment_loss(mean, covariance, x)
         reference = self.reference(nets)
         u = reference.inward(x)
         if player == "critic":

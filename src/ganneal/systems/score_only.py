@@ -13,8 +13,8 @@ from ganneal.systems.sampling import SamplingGame
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreGame(SamplingGame):
-    """grad_theta F = E[J' ((1 + lambda_entropy) s_rho(x) - (1 + lambda_likelihood) grad log u(x))], with an estimator of
-    the model's score s_rho that follows it (distribution matching, on a density instead of a teacher).
+    """grad_theta F = E[J' ((1 + lambda_entropy) s_rho(x) - (1 + lambda_likelihood) grad log u(x))], with an estimator
+    of the model's score s_rho that follows it (distribution matching, on a density instead of a teacher).
 
     Exact when the estimator is; a smoothing estimator leaves the bias of its noise level. The VALUE of the generator's
     loss is no free energy, since the entropy enters through a score alone.

@@ -14,10 +14,11 @@
 | `phi4` | 64 | lattice fields |
 
 A density of one's own is a function of a batch, a `torch.distributions.Distribution`, or a BridgeStan model: `user`
-says how they are read, `check` what is verified before they are used.
+and `foreign` say how they are read, `check` what is verified before they are used.
 """
 
-from ganneal.targets.checks import Escape, check, escape
+from ganneal.targets.checks import check
+from ganneal.targets.escapes import Escape, escape
 from ganneal.targets.frame import Frame, Framed, frame_of
 from ganneal.targets.opening import TARGETS, is_target_text, open_target
 from ganneal.targets.target import Target

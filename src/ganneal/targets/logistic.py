@@ -24,7 +24,8 @@ def logistic(path: str | None = None, prior: float | None = 1.0) -> Target:
     path     `file.npz:name` with arrays `name_x` [n, k] and `name_y` [n] of 0 and 1; without it, 200 rows with four
              features that are drawn from the model with a fixed seed
     prior    standard deviation of the Gaussian prior of all weights; `none` leaves the prior out, as public
-             benchmarks and the long-run references that come with them do
+             benchmarks and the long-run references that come with them do (those have p(y = 1) = sigmoid(-x . b):
+             their sign is to be turned)
 
     x_i is a leading 1 and the features divided by their standard deviations, not centred. log Z is the log marginal
     likelihood, not known. `centre` and `scale` are those of Laplace's approximation. Raises `UsageError` for files it

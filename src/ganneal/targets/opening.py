@@ -13,7 +13,7 @@ import torch
 
 from ganneal.errors import UsageError, nearest
 from ganneal.parts import Part, Registry, parse
-from ganneal.targets import user
+from ganneal.targets import foreign, user
 from ganneal.targets.banana import banana
 from ganneal.targets.funnel import funnel
 from ganneal.targets.gaussian import gaussian
@@ -85,14 +85,14 @@ def _registered(text: str) -> Target:
 def _opened(value: Any, dim: int | None, name: str) -> Target:
     if isinstance(value, Target):
         return _agreeing(value, dim)
-    if value in TARGETS.entries.values():
+    if any(value is factory for factory in TARGETS.entries.values()):
         raise UsageError(f"{name}: is a function that makes a target; call it: {name}(), or pass '{name}'")
     if inspect.isclass(value):
         raise UsageError(f"{name}: is a class; make an object of it, {name}(...)")
     if isinstance(value, torch.distributions.Distribution):
-        return user.from_distribution(value, dim, name)
+        return foreign.from_distribution(value, dim, name)
     if hasattr(value, "param_unc_num") and hasattr(value, "log_density_gradient"):
-        return user.from_stan(value, dim, name)
+        return foreign.from_stan(value, dim, name)
     if callable(getattr(value, "log_prob", None)) or callable(value):
         return user.from_function(value, dim, name)
     raise UsageError(

@@ -50,7 +50,7 @@ def dw4() -> Target:
         away = (squared + 1e-12).sqrt() - 4
         return 0.9 * away.pow(4) - 4 * away.square()
 
-    return _cluster("dw4", 4, 2, pair, 0.0, 1.8)
+    return _cluster("dw4", 4, 2, pair, 0.0, 2.1)
 
 
 @named

@@ -1,0 +1,267 @@
+"""Training from a density: every sampler trains, is judged, counts its evaluations, and goes on bit by bit."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import ganneal as gn
+from ganneal.api import settle
+from ganneal.data import open_source
+from ganneal.engine.config import complete
+from ganneal.engine.events import read
+from ganneal.engine.guard import PATIENCE, SIGNS, Guard
+from ganneal.engine.pace import Pace, effective_share
+from ganneal.engine.trainer import Trainer
+from ganneal.errors import RunError, UsageError
+from ganneal.schedules import Adaptive, schedule
+from ganneal.targets import Frame, Target
+
+SMALL: dict[str, dict[str, Any]] = {
+    "exact": {"sampler": "exact", "network": "flow(kind=affine, layers=2, width=8)"},
+    "spline": {"sampler": "exact", "network": "flow(kind=spline, layers=2, width=8)"},
+    "reference": {"recipe": "target-reference", "network": "mlp(width=8, skip=true)"},
+    "score": {"recipe": "target-reference", "sampler": "score", "network": "mlp(width=8)", "model_score": "dsm(width=8)"},
+    "stein": {"recipe": "target-reference", "sampler": "score", "network": "mlp(width=8)", "model_score": "stein"},
+    "weighted": {"recipe": "target-reference", "sampler": "weighted", "network": "mlp(width=8)"},
+    "replay": {"recipe": "target-reference", "sampler": "replay", "network": "mlp(width=8)"},
+    "replay, adaptive": {
+        "recipe": "target-reference", "sampler": "replay", "network": "mlp(width=8)", "beta": "adaptive(0.05->1)",
+    },
+    "adaptive": {
+        "sampler": "exact", "network": "flow(kind=affine, layers=2, width=8)", "beta": "adaptive(0.05->1)",
+    },
+    "entropy clock": {
+        "sampler": "exact", "network": "flow(kind=affine, layers=2, width=8)", "clock": "entropy",
+    },
+}  # fmt: skip
+COMMON = {"batch": 32, "steps": 40, "log_every": 10, "checkpoint_every": 320, "permutations": 99, "reference": "none"}
+
+
+def trainer(name: str, source: Any = "target:kidney", **more: Any) -> Trainer:
+    data = open_source(source, dim=more.get("dim"))
+    given = {"source": "target:kidney", **COMMON, **SMALL[name], **more}
+    return Trainer(settle(complete(given, "target"), data), data)
+
+
+@pytest.mark.parametrize("name", ["spline", "reference", "score", "replay"])
+def test_a_run_is_judged(name: str, tmp_path: Path) -> None:
+    whole = gn.train("target:kidney", out=str(tmp_path / "whole"), **COMMON, **SMALL[name])
+    verdict = whole.verdict
+    assert verdict is not None
+    assert verdict["samplers"][0]["ksd"]["n"] > 0
+    assert verdict["evaluations"] > 0
+    assert whole.sample(5).shape == (5, 2)
+    assert whole.sample(5).dtype == np.float64
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_run_resumes_bit_by_bit(name: str) -> None:
+    first = trainer(name)
+    first.advance(17)
+    tree, meta = first.snapshot()
+    second = trainer(name)
+    second.restore(tree, meta)
+    for one in (first, second):
+        one.advance(23)
+        one.check({})
+    assert torch.equal(first.sample(64), second.sample(64))
+    assert first.evaluations == second.evaluations
+    assert first.temperature(39) == second.temperature(39)
+
+
+@pytest.mark.parametrize("name", ["exact", "reference", "score", "weighted", "adaptive"])
+def test_members_of_a_population_train_as_they_would_alone(name: str) -> None:
+    together = trainer(name, population=3, precision="float64", seed=4)
+    together.advance(15)
+    alone = trainer(name, precision="float64", seed=5)
+    alone.advance(15)
+    if name != "adaptive":  # whose looks at the model have the seed of the first member
+        assert torch.allclose(together.sample(32, member=1), alone.sample(32), atol=1e-5) or torch.equal(
+            together.latents(2, 0), alone.latents(2, 0)
+        )
+    averages = together.state.averages["generator"]
+    for key, value in alone.state.averages["generator"].items():
+        assert torch.allclose(averages[key][1], value, atol=1e-9 if name != "adaptive" else 1.0)
+
+
+@pytest.mark.parametrize("name", ["exact", "reference", "score", "weighted", "adaptive"])
+def test_every_evaluation_of_a_density_is_counted(name: str) -> None:
+    seen = [0]
+
+    def log_prob(x: Tensor) -> Tensor:
+        seen[0] += len(x)
+        return -x.square().sum(1) / 2
+
+    one = torch.ones(2, dtype=torch.float64)
+    source = open_source(Target(name="counted", dim=2, log_prob=log_prob, opaque=True, centre=0 * one, scale=one))
+    made = trainer(name, source)
+    seen[0] = 0
+    made.advance(30)
+    made.check({})
+    assert made.evaluations == seen[0]
+
+
+def test_a_black_box_trains_like_the_same_function_in_the_open() -> None:
+    def log_prob(x: Tensor) -> Tensor:
+        return -x.square().sum(1) / 2 - x[:, 0].pow(4) / 4
+
+    one = torch.ones(2, dtype=torch.float64)
+    made = [
+        trainer("exact", Target(name="f", dim=2, log_prob=log_prob, opaque=o, centre=0 * one, scale=one), population=2)
+        for o in (True, False)
+    ]
+    for each in made:
+        each.advance(10)
+    assert torch.equal(made[0].sample(16, member=1), made[1].sample(16, member=1))
+
+
+def test_fit_density_finds_a_density_far_from_the_origin(tmp_path: Path) -> None:
+    mean, factor = torch.tensor([300.0, -20.0]), torch.tensor([[0.1, 0.0], [2.0, 1.0]])
+
+    def log_prob(x: Tensor) -> Tensor:
+        z = torch.linalg.solve_triangular(factor.to(x), (x - mean.to(x)).T, upper=False)
+        return -z.square().sum(0) / 2
+
+    options = {**COMMON, "steps": 300, "batch": 128} | {"network": "flow(kind=affine, layers=4, width=16)"}
+    run = gn.fit_density(log_prob, dim=2, out=str(tmp_path / "run"), **options)
+    x = run.sample(4000)
+    assert x.mean(0) == pytest.approx(mean.numpy(), abs=0.3)
+    assert np.cov(x.T) == pytest.approx((factor @ factor.T).numpy(), abs=0.6)
+    found = run.verdict["samplers"][0]["importance"]  # type: ignore[index]
+    assert found["ess_share"] > 0.9
+    assert found["low"] < math.log(2 * math.pi) + math.log(0.1) < found["high"]
+    again = gn.Run(run.folder)
+    assert np.array_equal(again.sample(50), run.sample(50))  # drawing needs no density
+    with pytest.raises(UsageError, match="pass it again"):
+        again.trainer().advance(1)
+    assert gn.Run(run.folder, log_prob).trainer().source.target.dim == 2  # type: ignore[attr-defined]
+
+
+def test_the_run_folder_holds_the_frame_and_events_count_evaluations(tmp_path: Path) -> None:
+    run = gn.train("target:kidney", out=str(tmp_path / "run"), **COMMON, **SMALL["exact"])
+    assert (run.folder / "frame.npz").is_file()
+    steps = [e for e in read(run.folder / "events.jsonl") if e["event"] == "step"]
+    assert [e["evaluations"] for e in steps] == [32 * k for k in (10, 20, 30, 40)]
+    assert steps[-1]["beta"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"network": "mlp"}, "exact needs a generator with a density"),
+        ({"noise": "0.1"}, "exact takes none"),
+        ({"objective": "jsd"}, "must be rkl"),
+        ({"sampler": "score", "network": "mlp", "model_score": "exact"}, "model's score is not known"),
+        ({"network": "flow", "latent": 5}, "latent=2"),
+        ({"compile": "on"}, "cannot be compiled"),
+        ({"beta": "adaptive(1->0.05)"}, "hot to cold"),
+        ({"beta": "adaptive(0.05->1, ess=2)"}, "between 0 and 1"),
+        ({"beta": "each(adaptive(0.05->1), 1)", "population": 2}, "one schedule for all members"),
+    ],
+)
+def test_what_does_not_fit_is_said(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        gn.train("target:kidney", out=str(tmp_path / "run"), **{**COMMON, **options})
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adaptive_temperature_is_for_densities(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="adaptive is for densities"):
+        gn.train("ring8", steps=10, beta="adaptive(0.1->1)", out=str(tmp_path / "run"))
+
+
+def test_the_pace_is_the_largest_beta_with_enough_effective_samples() -> None:
+    """Model at N(0, 1) = mu_beta of u = exp(-a x^2 / 2) for beta a = 1. Weights to precision p = beta' a have the
+    effective share sqrt(2 p - 1) / p, which is 1/2 at p = 4 + 2 sqrt 3."""
+    x = torch.special.ndtri((torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000)
+    a = 20.0
+    pace = Pace(Adaptive("geometric", 1 / a, 1.0, 0.2, ess=0.5), "likelihood", 1)
+    shares = pace.move(0.0, (-a * x.square() / 2)[None], (-x.square() / 2)[None])
+    assert pace.betas[0] * a == pytest.approx(4 + 2 * math.sqrt(3), rel=1e-3)
+    assert shares[0] == pytest.approx(0.5, abs=1e-6)
+    assert pace.forced == [0]
+    assert pace.lambdas()["lambda_likelihood"][0] == pytest.approx(pace.betas[0] - 1)
+    pace.move(0.8, (-a * x.square() / 2)[None], (-x.square() / 2)[None])
+    assert pace.betas == [1.0]  # the ramp has arrived and takes the model along
+    assert pace.forced == [1]
+    entropy = Pace(Adaptive("geometric", 0.5, 1.0, 0.2), "entropy", 1)
+    assert entropy.lambdas() == {"lambda_likelihood": [0.0], "lambda_entropy": [1.0]}
+
+
+def test_a_temperature_never_goes_back() -> None:
+    pace = Pace(Adaptive("geometric", 0.1, 1.0, 0.2), "likelihood", 1, [0.7])
+    wrong = torch.linspace(0, 500, 64, dtype=torch.float64)[None]
+    pace.move(0.0, wrong, torch.zeros_like(wrong))
+    assert pace.betas == [0.7]
+
+
+def test_the_effective_share_has_its_ends() -> None:
+    assert float(effective_share(torch.zeros(1, 8))) == 1
+    assert float(effective_share(torch.tensor([[0.0] + [-1e9] * 7]))) == pytest.approx(1 / 8)
+    assert float(effective_share(torch.tensor([[math.nan, 0.0]]))) == 0
+
+
+def test_an_adaptive_schedule_is_a_geometric_ramp_at_least() -> None:
+    built = schedule("adaptive(0.05->1, ess=0.3, hold=0.25)")
+    assert isinstance(built, Adaptive)
+    assert (built.ess, built(0.0), built(0.75)) == pytest.approx((0.3, 0.05, 1.0))
+    assert built(0.375) == pytest.approx(math.sqrt(0.05))
+
+
+@pytest.mark.parametrize(("sign", "value"), [("reach", 16.0), ("lag", 1.5), ("share", 0.001), ("held", 0.3)])
+def test_the_guard_names_signs_without_going_back(sign: str, value: float) -> None:
+    guard = Guard(2)
+    signs = {"spread": torch.ones(2), sign: torch.tensor([value, torch.nan])}
+    finite = torch.ones(2, dtype=torch.bool)
+    looks = []
+    for _ in range(PATIENCE + 2):
+        assert guard.judge(finite, signs) == {}
+        looks.append(guard.notice(signs))
+    assert [len(found) for found in looks] == [0] * (PATIENCE - 1) + [1, 0, 0]  # once, not at every look
+    (member, problem, _) = looks[PATIENCE - 1][0]
+    assert member == 0
+    assert SIGNS[problem].of == sign
+    assert guard.trusted() == [0, 1]
+    assert Guard(2, **guard.state()) == guard
+
+
+def test_freeze_out_is_spread_lost_in_the_hold() -> None:
+    guard = Guard(1)
+    assert bool(guard.held(torch.tensor([3.0]), holding=False).isnan())
+    assert float(guard.held(torch.tensor([2.0]), holding=True)) == 1
+    assert float(guard.held(torch.tensor([0.5]), holding=True)) == 0.25
+
+
+def test_weights_of_a_buffer_that_are_not_finite_are_refused() -> None:
+    one = torch.ones(2, dtype=torch.float64)
+
+    def log_prob(x: Tensor) -> Tensor:
+        return torch.where(x[:, 0] > 0, torch.full_like(x[:, 0], math.nan), -x.square().sum(1) / 2)
+
+    broken = Target(name="broken", dim=2, log_prob=log_prob, opaque=True, centre=0 * one, scale=one)
+    with pytest.raises(RunError, match="nan"):
+        trainer("replay", broken)
+
+
+def test_a_source_of_a_density_gives_its_exact_draws() -> None:
+    source = open_source("target:kidney")
+    values, labels = source.examples(7, torch.Generator().manual_seed(0))
+    assert values.shape == (7, 2)
+    assert labels is None
+    y = source.sample(5, torch.Generator().manual_seed(1))
+    assert source.decode(y) == pytest.approx(
+        source.target.sample(5, torch.Generator().manual_seed(1)).numpy(),
+        abs=1e-5,  # type: ignore[attr-defined]
+    )
+
+
+def test_a_frame_and_back() -> None:
+    frame = Frame(torch.tensor([1.0, 2.0]).double(), torch.tensor([[2.0, 0.0], [1.0, 3.0]]).double())
+    y = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.allclose(frame.inward(frame.outward(y)), y)
+    assert frame.log_det == pytest.approx(math.log(6))
