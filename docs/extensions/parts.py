@@ -19,6 +19,7 @@ from ganneal.penalties import PENALTIES
 from ganneal.schedules import SCHEDULES
 from ganneal.scores import SCORES
 from ganneal.solvers import OPTIMIZERS, SOLVERS
+from ganneal.targets import TARGETS
 from ganneal.twosample import KERNELS, TESTS
 
 KINDS: dict[str, tuple[Registry[Any], str]] = {
@@ -33,6 +34,7 @@ KINDS: dict[str, tuple[Registry[Any], str]] = {
     "kernels": (KERNELS, "of the test `mmd`"),
     "features": (FEATURES, "what `ganneal evaluate` compares on"),
     "sources": (SOURCES, "data that are built in; files and arrays come beside them"),
+    "targets": (TARGETS, "unnormalised densities, as `target:NAME`; functions of your own come beside them"),
 }
 BEGIN, END = "<!-- parts: written by `make readme` -->", "<!-- end of parts -->"
 NOT_TEXT = {"seed", "size", "score_function"}

@@ -130,6 +130,26 @@ class Run:
         x: Tensor = trainer.sample(n, seed=seed, member=member).cpu()
         return trainer.source.decode(x) if units else x.numpy()
 
+    def to_arviz(self, n: int = 4000, seed: int = 0, member: int = 0) -> Any:
+        """n samples of a density's run as `arviz.InferenceData`, with the log weights log u - log q as sample
+        statistics where the generator's density is known exactly. Needs the extra `arviz`.
+
+        Raises `UsageError` for runs on data, and where ArviZ is not installed.
+        """
+        from ganneal.engine.judging import log_density
+        from ganneal.export_arviz import to_arviz
+
+        trainer = self.trainer()
+        source = trainer.source
+        if not isinstance(source, TargetSource):
+            raise UsageError(f"{self.folder}: was trained on data; ArviZ is for samples of a density")
+        points, log_q = log_density(trainer, source, member, n, seed)
+        weights = None
+        if callable(log_q) and (self.density is not None or not self.config.source.startswith(OBJECT)):
+            weights = source.target.value_and_score(points)[0] - log_q(points)
+        about = {"target": source.name, "seed": seed, "run": str(self.folder)}
+        return to_arviz(source.embedded(points), None, weights, about)
+
     @property
     def verdict(self) -> dict[str, Any] | None:
         """The contents of `verdict.json`, or None before the end of training."""

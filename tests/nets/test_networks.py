@@ -170,4 +170,5 @@ def test_requests_that_make_no_sense(text: str) -> None:
 
 
 def test_every_registered_name_is_in_the_table() -> None:
-    assert {text.split("(")[0] for text, _ in ARCHITECTURES.values()} == set(NETWORKS)
+    """Flows have tests of their own, in test_flow.py."""
+    assert {text.split("(")[0] for text, _ in ARCHITECTURES.values()} == set(NETWORKS) - {"flow"}

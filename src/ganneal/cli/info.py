@@ -32,10 +32,12 @@ def main(args: list[str]) -> int:
     from ganneal.schedules import SCHEDULES
     from ganneal.scores import SCORES
     from ganneal.solvers import OPTIMIZERS, SOLVERS
+    from ganneal.targets import TARGETS
     from ganneal.twosample import KERNELS, TESTS
 
     parts: dict[str, Iterable[str]] = {
         "sources": SOURCES,
+        "targets": TARGETS,
         "objectives": OBJECTIVES,
         "penalties": PENALTIES,
         "schedules": SCHEDULES,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from ganneal.cli.arguments import parse
 from ganneal.errors import UsageError
 
-FORMATS = (".npz", ".npy", ".csv", ".png")
+FORMATS = (".npz", ".npy", ".csv", ".png", ".nc")
 
 
 class Sample(BaseModel, use_attribute_docstrings=True):
@@ -20,7 +20,8 @@ class Sample(BaseModel, use_attribute_docstrings=True):
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = Field(64, ge=1, le=10_000_000)
     """How many."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("samples.npz")
-    """File to write: .npz, .npy, .csv (one row each) or .png (a grid of pictures, or a plot)."""
+    """File to write: .npz, .npy, .csv (one row each), .png (a grid of pictures, or a plot), or for a density .nc (ArviZ,
+    with log weights)."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the latent draws."""
     member: int = Field(0, ge=0)
@@ -42,6 +43,12 @@ def main(args: list[str]) -> int:
     from ganneal.cli.files import write_samples
 
     run = Run(request.run)
+    if request.out.suffix == ".nc":
+        from ganneal.export_arviz import save
+
+        save(run.to_arviz(request.n, request.seed, request.member), request.out)
+        print(f"{request.n} samples in {request.out}")
+        return 0
     source_columns = run.source().columns
     x = run.sample(request.n, seed=request.seed, member=request.member, which=request.checkpoint)
     write_samples(request.out, x, source_columns)

@@ -71,8 +71,8 @@ class TargetSource(Source):
         """n draws in the user's coordinates."""
         if self.target.draw is None and self.target.reference is not None:
             stored = self.target.reference
-            return self._embedded(stored[torch.randperm(len(stored), generator=generator)[:n]]), None
-        return self._embedded(self.target.sample(n, generator)), None
+            return self.embedded(stored[torch.randperm(len(stored), generator=generator)[:n]]), None
+        return self.embedded(self.target.sample(n, generator)), None
 
     def coordinates(self, x: Tensor) -> Tensor:
         """The target's own coordinates, float64, of x in the frame's."""
@@ -80,9 +80,10 @@ class TargetSource(Source):
 
     def decode(self, x: Tensor) -> np.ndarray:
         """The user's coordinates of x in the frame's."""
-        return self._embedded(self.coordinates(x))
+        return self.embedded(self.coordinates(x))
 
-    def _embedded(self, x: Tensor) -> np.ndarray:
+    def embedded(self, x: Tensor) -> np.ndarray:
+        """The user's coordinates of x in the target's own."""
         return (x if self.target.embed is None else self.target.embed(x)).numpy()
 
 

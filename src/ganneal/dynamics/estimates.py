@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ganneal.diffusion import Box, gibbs
 
-NEIGHBOUR = 8
+NEIGHBOUR = 4
 GROUPS = 4
-FEWEST = 4.0
+FEWEST = 1.5
 """Smallest number of points under the kernel, in a group, with which a cell counts."""
 
 
@@ -40,7 +40,7 @@ def fisher_of_samples(
 
     Samples are dealt into groups g, and grad log(rho_g / mu_beta) are multiplied pair by pair, so that the noise of the
     estimates, which is independent, does not add to the mean as it would in a square. Smoothing makes the value too
-    small where rho is narrower than some widths; in equilibrium it is 0 whatever the width. Cells with fewer than four
+    small where rho is narrower than some widths; in equilibrium it is 0 whatever the width. Cells with fewer than 1.5
     points of a group under the kernel are left out.
     """
     smooth_mu = _smooth(gibbs(psi, box, beta), box, width)
@@ -59,6 +59,12 @@ def fisher_of_samples(
         for i in range(GROUPS) for j in range(i)
     ]  # fmt: skip
     return float(np.mean(pairs)), float(np.std(pairs) / math.sqrt(GROUPS - 1))
+
+
+def kernel_width(log_density: Float[Tensor, " n"], d: int) -> float:
+    """0.7 n^(-1/(d+6)) times the width of a normal law of the same median density: enough smoothing for a gradient."""
+    n, height = len(log_density), float(log_density.median())
+    return 0.7 * n ** (-1 / (d + 6)) * math.exp(-height / d) / math.sqrt(2 * math.pi)
 
 
 def histogram(x: Float[Tensor, "n d"], box: Box) -> Float[Tensor, "*cells"]:

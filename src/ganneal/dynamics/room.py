@@ -18,8 +18,8 @@ WIDEST = 1e4
 
 
 def box_of(target: Target, frame: Frame, beta: float, cells: int, around: Tensor | None = None) -> Box:
-    """A box with `cells` cells along its longest axis that holds mu_beta for this and all larger beta, and the points
-    `around` [k, d].
+    """A box with `cells` cells along each axis that holds mu_beta for this and all larger beta, and the points `around`
+    [k, d].
 
     Raises `UsageError` where mu_beta seems to have no finite integral, and where log u is nan.
     """
@@ -46,9 +46,7 @@ def box_of(target: Target, frame: Frame, beta: float, cells: int, around: Tensor
     hull = hull if around is None else torch.cat([hull, around.double()])
     margin = torch.tensor(grid.widths, dtype=torch.float64)
     low, high = hull.min(0).values - margin, hull.max(0).values + margin
-    lengths = high - low
-    counts = (cells * lengths / lengths.max()).round().clamp_min(16).int().tolist()
-    return Box(tuple(low.tolist()), tuple(high.tolist()), tuple(counts))
+    return Box(tuple(low.tolist()), tuple(high.tolist()), (cells,) * target.dim)
 
 
 def finite_potential(target: Target, box: Box) -> Tensor:
@@ -71,10 +69,10 @@ def stable_step(psi: Tensor, box: Box, betas: Sequence[float], clock: str, share
 
 
 def _bend(psi: Tensor, axis: int, width: float) -> Tensor:
-    """|second difference| along an axis, 0 at the walls."""
+    """Second difference along an axis where it is positive: elsewhere motion parts, which needs no small steps."""
     found = torch.zeros_like(psi)
     n = psi.shape[axis]
-    found.narrow(axis, 1, n - 2).copy_(psi.diff(n=2, dim=axis).abs() / width**2)
+    found.narrow(axis, 1, n - 2).copy_(psi.diff(n=2, dim=axis).clamp_min(0) / width**2)
     return found
 
 

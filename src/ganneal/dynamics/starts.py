@@ -27,15 +27,17 @@ class Start:
         if self.kind == "hot":
             return self
         mean = _spread("mean", self.mean, target.dim) if self.mean is not None else _leftmost(target, psi, box)
-        std = self.std if self.std is not None else (well_width(target, mean),)
+        std = self.std if self.std is not None else well_widths(target, mean)
         return Start("gaussian", mean, _spread("std", std, target.dim))
 
     def cells(self, psi: Tensor, box: Box, beta: float) -> Tensor:
-        """The law on the cells of a box. Raises `UsageError` if half of it lies outside."""
+        """The law on the cells of a box. Raises `UsageError` if its mean lies outside."""
         if self.kind == "hot" or self.mean is None or self.std is None:
             return gibbs(psi, box, beta)
         if not all(a < m < b for a, m, b in zip(box.low, self.mean, box.high, strict=True)):
-            raise UsageError(f"start: the mean {list(self.mean)} lies outside of the box {list(box.low)} to {list(box.high)}")
+            raise UsageError(
+                f"start: the mean {list(self.mean)} lies outside of the box {list(box.low)} to {list(box.high)}"
+            )
         return gaussian_cells(box, self.mean, self.std)
 
     def draw(self, n: int, psi: Tensor, box: Box, beta: float, generator: torch.Generator) -> Tensor:
@@ -54,12 +56,12 @@ class Start:
 
 
 def left() -> Start:
-    """A Gaussian in the leftmost mode, as wide as its well at beta = 1."""
+    """A Gaussian in the leftmost mode, as wide as its well at beta = 1 along each coordinate."""
     return Start("gaussian")
 
 
 def hot() -> Start:
-    """mu_beta at the first beta of the schedule: everything is in equilibrium, and stays near it if beta rises slowly."""
+    """mu_beta at the first beta of the schedule: in equilibrium, and near it for long if beta rises slowly."""
     return Start("hot")
 
 
@@ -71,17 +73,17 @@ def gaussian(mean: Any = 0.0, std: Any = 1.0) -> Start:
 STARTS: Registry[Start] = Registry("start", {f.__name__: f for f in (left, hot, gaussian)})
 
 
-def well_width(target: Target, place: tuple[float, ...]) -> float:
-    """Standard deviation 1 / sqrt(psi'') of the well at a place, along the coordinate where it is narrowest; the
-    target's scale, or 1, where psi curves the wrong way."""
+def well_widths(target: Target, place: tuple[float, ...]) -> tuple[float, ...]:
+    """Standard deviations 1 / sqrt(psi'') of the well at a place along each coordinate, at most the target's scale (or
+    1), which stands where psi curves the wrong way."""
     x = torch.tensor([place], dtype=torch.float64)
-    scale = target.scale.double() if target.scale is not None else torch.ones(target.dim, dtype=torch.float64)
+    d = target.dim
+    scale = target.scale.double() if target.scale is not None else torch.ones(d, dtype=torch.float64)
     steps = torch.diag(1e-3 * scale)
     value = target.log_prob(torch.cat([x, x + steps, x - steps])).double()
-    d = target.dim
-    curvature = float(((2 * value[0] - value[1 : d + 1] - value[d + 1 :]) / (1e-3 * scale).square()).max())
-    usual = float(scale.min())
-    return min(1 / math.sqrt(curvature), usual) if curvature > 0 else usual
+    curvature = (2 * value[0] - value[1 : d + 1] - value[d + 1 :]) / (1e-3 * scale).square()
+    widths = torch.where(curvature > 0, curvature.clamp_min(1e-12).rsqrt(), scale)
+    return tuple(torch.minimum(widths, scale).tolist())
 
 
 def _leftmost(target: Target, psi: Tensor, box: Box) -> tuple[float, ...]:
@@ -107,5 +109,5 @@ def _spread(key: str, values: tuple[float, ...], dim: int) -> tuple[float, ...]:
 
 
 def _list(values: tuple[float, ...]) -> str:
-    told = [f"{v:.4g}" for v in values]
+    told = [f"{v:.3g}" for v in values]
     return told[0] if len(set(told)) == 1 else f"[{', '.join(told)}]"

@@ -21,21 +21,21 @@ from ganneal.diffusion import (
     log_partition,
 )
 from ganneal.diffusion.langevin import check_clock
-from ganneal.dynamics.estimates import fisher_of_samples, minus_log_density
+from ganneal.dynamics.estimates import fisher_of_samples, kernel_width, minus_log_density
 from ganneal.dynamics.learner import Learner, Look
 from ganneal.dynamics.room import box_of, finite_potential, stable_step
-from ganneal.dynamics.starts import STARTS, Start, well_width
+from ganneal.dynamics.starts import STARTS, Start
 from ganneal.errors import UsageError
 from ganneal.schedules import Adaptive, Schedule, schedule
 from ganneal.targets import Target, check, open_target
 
-CELLS = {1: 600, 2: 128}
+CELLS = {1: 600, 2: 200}
 STEPS = {1: 2000, 2: 600}
 FINE = 4
 """Points of the density's curves for each frame."""
 SHARE = 0.1
 MOST_STEPS = 20_000
-EXAMPLES = {1: 150_000, 2: 250_000}
+EXAMPLES = {1: 200_000, 2: 250_000}
 SEED = 0x5709
 
 
@@ -117,12 +117,13 @@ def fokker_planck_story(
     time       how long; by default five times the target's largest variance, to one digit
     start      `left`, `hot` or `gaussian(mean=..., std=...)`: where density and particles begin. The generator begins
                near the Gaussian of the target's mean and variance, and its time is progress of training
-    cells      along the longest axis of the box
+    cells      along each axis of the box
     examples   shown to the generator
     watch      is told what is being done
 
-    The density is exact up to the grid (first order in steps of time); F, KL and I of particles are estimates (k-th
-    neighbours, products of independent groups), those of the generator Monte Carlo means of its exact density.
+    The density is exact up to the grid (first order in steps of time); F and KL of particles are estimates (k-th
+    neighbours), those of the generator means over draws of its exact density; I is estimated for both in the same way,
+    from samples (`fisher_of_samples`).
     Raises `UsageError` for what does not fit and `RunError` where particles or training diverge.
     """
     opened = open_target(target)
@@ -175,7 +176,7 @@ def fokker_planck_story(
         learner = Learner(source, str(beta), clock, examples or EXAMPLES[opened.dim], seed)
         looks = learner.looks(moments[shown], particles)
     watch("the curves")
-    tools = _Curves(opened, psi, box, well_width(opened, tuple(box.centres[psi.flatten().argmin()].tolist())))
+    tools = _Curves(opened, psi, box)
     spent = {"particles": paths.evaluations}
     if looks:
         spent["generator"] = learner.trainer.evaluations or 0
@@ -194,8 +195,8 @@ def fokker_planck_story(
 class _Curves:
     """Curves of each teller, on one target and box."""
 
-    def __init__(self, target: Target, psi: Tensor, box: Box, well: float):
-        self.target, self.psi, self.box, self.well = target, psi, box, well
+    def __init__(self, target: Target, psi: Tensor, box: Box):
+        self.target, self.psi, self.box = target, psi, box
 
     def of_density(self, times: Sequence[float], rho: Tensor, betas: Sequence[float]) -> Curves:
         """Exact on the grid."""
@@ -209,36 +210,31 @@ class _Curves:
         return Curves(list(times), energy, divergence, information, mass.tolist(), nothing, nothing)
 
     def of_particles(self, times: Sequence[float], x: Tensor, betas: Sequence[float], log_z: Sequence[float]) -> Curves:
-        """Estimates: entropy by neighbours, Fisher information by groups."""
-        width = self.well * x.shape[1] ** (-1 / (x.shape[2] + 6))
-        terms = [-minus_log_density(one) - b * self.target.log_prob(one).double()
-                 for one, b in zip(x, betas, strict=True)]  # fmt: skip
-        found = [fisher_of_samples(one, self.psi, self.box, b, width) for one, b in zip(x, betas, strict=True)]
-        return self._curves(times, x, terms, log_z, [f[0] for f in found], [f[1] for f in found])
+        """Entropy by neighbours."""
+        return self._curves(times, x, [-minus_log_density(one) for one in x], betas, log_z)
 
     def of_model(
         self, times: Sequence[float], looks: Sequence[Look], betas: Sequence[float], log_z: Sequence[float]
     ) -> Curves:
         """Means over draws of an exact density."""
-        terms, information, errors = [], [], []
-        for look, b in zip(looks, betas, strict=True):
-            value, score = self.target.value_and_score(look.x)
-            square = (look.score - b * score.double()).square().sum(1)
-            terms.append(look.log_density - b * value.double())
-            information.append(float(square.mean()))
-            errors.append(float(square.std()) / math.sqrt(len(square)))
-        return self._curves(times, torch.stack([look.x for look in looks]), terms, log_z, information, errors)
+        x = torch.stack([look.x for look in looks])
+        return self._curves(times, x, [look.log_density for look in looks], betas, log_z)
 
     def _curves(
-        self, times: Sequence[float], x: Tensor, terms: Sequence[Tensor], log_z: Sequence[float],
-        information: list[float], errors: list[float],
+        self, times: Sequence[float], x: Tensor, log_rho: Sequence[Tensor], betas: Sequence[float],
+        log_z: Sequence[float],
     ) -> Curves:  # fmt: skip
+        terms = [r - b * self.target.log_prob(one).double() for r, b, one in zip(log_rho, betas, x, strict=True)]
+        found = [
+            fisher_of_samples(one, self.psi, self.box, b, kernel_width(r, x.shape[2]))
+            for r, one, b in zip(log_rho, x, betas, strict=True)
+        ]
         energy = [float(t.mean()) for t in terms]
         shares = [[] if (m := self._member(one)) is None else m.mean(0).tolist() for one in x]
-        noise = [float(t.std()) / math.sqrt(len(t)) for t in terms]
         return Curves(
-            list(times), energy, [e + z for e, z in zip(energy, log_z, strict=True)], information, shares, noise, errors
-        )
+            list(times), energy, [e + z for e, z in zip(energy, log_z, strict=True)], [f[0] for f in found], shares,
+            [float(t.std()) / math.sqrt(len(t)) for t in terms], [f[1] for f in found],
+        )  # fmt: skip
 
     def _member(self, x: Tensor) -> Tensor | None:
         return None if self.target.membership is None else self.target.membership(x).double()
@@ -249,7 +245,7 @@ def _path(beta: Any) -> Schedule:
     if not isinstance(path, Schedule):
         raise UsageError(f"beta: got {beta!r}; allowed: one schedule, as all follow the same one")
     if isinstance(path, Adaptive):
-        raise UsageError("beta: adaptive waits for a generator, and here time does not; use linear(...) or geometric(...)")
+        raise UsageError("beta: adaptive waits for a generator, time does not; use linear(...) or geometric(...)")
     for t in path.knots:
         if not path(t) > 0:
             raise UsageError(f"beta: is {path(t):g} at progress {t:g}; allowed: positive numbers")

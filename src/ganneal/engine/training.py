@@ -203,6 +203,8 @@ class Recorder:
         arrays: dict[str, Any] = {"x": self._units(trainer.sample(n)), "real": self._units(self.held[:n])}
         if not len(self.held):
             del arrays["real"]
+        elif source.kind == "target":
+            arrays["told"] = np.str_("draws of the target")
         modes, spread = source.landmarks
         if modes is not None:
             arrays |= {"modes": modes.numpy(), "spread": np.float64(spread or 0.0)}

@@ -11,14 +11,16 @@ from ganneal.nets.architecture import positive
 from ganneal.nets.mlp import Critic
 
 KINDS = ("affine", "spline")
+NEAR = 0.01
+"""Factor on the initial values of what makes a flow differ from the identity."""
 
 
 class Flow(nn.Module):
     """z [B, d] -> x [B, d], or (x, log q(x) [B]) with `density=True`, where z is standard normal; with `inverse=True`
     the argument is x and log q(x) [B] comes back.
 
-    log q(x) = log N(z; 0, I) - log |det dx/dz|. The last layer of every coupling starts at zero, so the flow starts
-    near the identity.
+    log q(x) = log N(z; 0, I) - log |det dx/dz|. The last layer of every coupling starts near zero, so the flow
+    starts near the identity.
     """
 
     def __init__(self, dim: int, kind: str, layers: int, width: int):
@@ -35,7 +37,10 @@ class Flow(nn.Module):
             if hasattr(transform, "hyper"):
                 last = [m for m in transform.hyper.modules() if isinstance(m, nn.Linear)][-1]
                 nn.init.zeros_(last.bias)
-                last.weight.data.mul_(0.01)
+                last.weight.data.mul_(NEAR)
+            else:  # in one dimension there is nothing to condition on
+                for parameter in transform.parameters():
+                    parameter.data.mul_(NEAR)
 
     def forward(self, z: Tensor, density: bool = False, inverse: bool = False, reference: int | None = None) -> Any:
         if inverse:  # z is an x here
@@ -72,6 +77,8 @@ class FlowArchitecture:
     def generator(self, latent: int, shape: tuple[int, ...]) -> Flow:
         if len(shape) != 1:
             raise UsageError(f"network 'flow' is for vectors [d], got examples of shape {list(shape)}; use mlp")
+        if shape[0] == 1 and self.kind == "affine":
+            raise UsageError("network 'flow(kind=affine)' in one dimension is a Gaussian; use kind=spline")
         if latent != shape[0]:
             raise UsageError(f"network 'flow' needs as many latent coordinates as dimensions: set latent={shape[0]}")
         return Flow(shape[0], self.kind, self.layers, self.width)

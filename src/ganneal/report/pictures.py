@@ -104,6 +104,7 @@ def grid(images: np.ndarray, budget: int, most: int, side: int = SIDE) -> Image.
 def _vectors(latest: Mapping[str, np.ndarray], earlier: list[Path], when: str) -> Gallery:
     x, real, modes = latest["x"].reshape(len(latest["x"]), -1), latest.get("real"), latest.get("modes")
     spread = float(latest["spread"]) if "spread" in latest and np.size(latest["spread"]) == 1 else None
+    told = str(latest["told"]) if "told" in latest else "held-out data"
     names = [str(name) for name in latest.get("names", [])]
     limits = frame(x, real, modes, spread)
     inside = np.all([(column > a) & (column < b) for column, (a, b) in zip(x.T, limits, strict=True)], axis=0)
@@ -111,12 +112,19 @@ def _vectors(latest: Mapping[str, np.ndarray], earlier: list[Path], when: str) -
     caption = f"Samples {when}" + (f"; {outside:,} of {len(x):,} lie outside of the frame" if outside else "")
     light, dark = (
         scatter(
-            x[:4000], None if real is None else real[:4000], modes, spread=spread, names=names, limits=limits, dark=d
+            x[:4000],
+            None if real is None else real[:4000],
+            modes,
+            spread=spread,
+            names=names,
+            limits=limits,
+            dark=d,
+            told=told,
         )
         for d in (False, True)
     )
     what = {1: "Histogram", 2: "Scatter plot"}.get(x.shape[1], "Pair plot of the first columns")
-    alt = f"{what} of {len(x):,} samples {when}" + (", over held-out data" if real is not None else "")
+    alt = f"{what} of {len(x):,} samples {when}" + (f", over {told}" if real is not None else "")
     strip = [_thumbnail(path, limits, real, modes) for path in earlier]
     return Gallery(picture(light, alt, caption, dark), None, tuple(strip))
 

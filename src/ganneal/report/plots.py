@@ -62,6 +62,7 @@ def png(image: Image.Image) -> bytes:
 def scatter(
     x: Any, real: Any = None, modes: Any = None, *, spread: float | None = None, names: Sequence[str] = (),
     dark: bool = False, small: bool = False, limits: Sequence[tuple[float, float]] | None = None,
+    told: str = "held-out data",
 ) -> bytes:  # fmt: skip
     """PNG bytes of samples x [n, d] over held-out data real [m, d] and true modes [K, d] of width `spread`.
 
@@ -72,6 +73,7 @@ def scatter(
     dark       colours for a dark page
     small      a thumbnail without axes, of the first two columns
     limits     of each column, by default from `frame`
+    told       what `real` is, for the legend
 
     Raises UsageError when no example is finite.
     """
@@ -118,7 +120,7 @@ def scatter(
         figure.axes[0].set_ylabel(label[1], color=colours["ink"])
     if not small:
         figure.align_ylabels()
-        _legend(figure, d == 1, real is not None, modes is not None and d > 1, colours)
+        _legend(figure, d == 1, real is not None, modes is not None and d > 1, colours, told)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     # a palette of 64 colours is a third of the size, and nobody sees the difference in dots
@@ -207,12 +209,12 @@ def calm(axis: Any, colours: Any, small: bool = False) -> None:
         axis.set_yticks([])
 
 
-def _legend(figure: Any, line: bool, real: bool, modes: bool, colours: Any) -> None:
+def _legend(figure: Any, line: bool, real: bool, modes: bool, colours: Any, told: str) -> None:
     from matplotlib.lines import Line2D
 
     kinds = [
         ("model", "samples", "o", True),
-        ("real", "held-out data", "o", real),
+        ("real", told, "o", real),
         ("modes", "true modes", "$○$", modes),
     ]
     handles = [
@@ -221,7 +223,7 @@ def _legend(figure: Any, line: bool, real: bool, modes: bool, colours: Any) -> N
         if shown
     ]
     if line and real:
-        handles[1] = Line2D([], [], color=colours["ink"], linewidth=1.2, label="held-out data")
+        handles[1] = Line2D([], [], color=colours["ink"], linewidth=1.2, label=told)
     figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, labelcolor=colours["ink"], fontsize=10)
 
 

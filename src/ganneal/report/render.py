@@ -56,6 +56,7 @@ def _content(run_dir: Path) -> dict[str, Any]:
         "tests": tests,
         "reference": (verdict or {}).get("reference"),
         "population": population,
+        "density": "samplers" in (verdict or {}),
         "guards": [{"examples": e.get("examples", 0), "words": guard_sentence(e, population)} for e in guards],
         "config": list(_flat(config)),
         "environment": list(_flat(start.get("environment") or {})),
