@@ -81,6 +81,9 @@ bench: $(VENV)/.has-dev  ## the benchmarks that need nothing but this clone (not
 	$(BIN)/python benchmarks/twosample_size.py
 	$(BIN)/python benchmarks/power.py
 	$(BIN)/python benchmarks/twosample_speed.py
+	$(BIN)/python benchmarks/diffusion_speed.py
+	$(BIN)/python benchmarks/kidney.py
+	$(BIN)/python benchmarks/samplers.py
 
 clean:  ## remove what was built; keeps the environment and runs/
 	@rm -rf build dist docs/_build docs/reference/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

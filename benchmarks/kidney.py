@@ -25,6 +25,7 @@ import argparse
 import math
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from ganneal.metrics.importance import importance
 from ganneal.metrics.sampler import judge
 from ganneal.schedules import schedule
 from ganneal.targets import Frame
-from sampling import Cells, interval, trained
+from sampling import Cells, interval, prepared, trained
 
 GAME = {"recipe": "target-reference"}
 SAMPLERS: dict[str, dict[str, Any]] = {
@@ -155,12 +156,12 @@ def figure(path: Path, samplers: list[str], budget: int, extent: float = 3.6) ->
         for name, beta in (("without annealing", "none"), ("with annealing", "linear")):
             trainer, _ = trained(displaced(), budget, **SAMPLERS[sampler], beta=BETAS[beta], seed=0)
             if len(panels) == 1:
-                start, _ = trained(displaced(), 1, **SAMPLERS[sampler], beta=BETAS[beta], seed=0)
+                start = prepared(displaced(), budget, **SAMPLERS[sampler], beta=BETAS[beta], seed=0)
                 panels.append(("initial model", smoothed(start.source.coordinates(start.sample(200_000)), axis)))
             panels.append((name, smoothed(trainer.source.coordinates(trainer.sample(200_000, seed=2)), axis)))
         rows.append((sampler, panels))
-    shape = {"figsize": (10, 2.75 * len(rows) + 0.25), "squeeze": False, "sharex": True, "sharey": True}
-    drawing, axes = plt.subplots(len(rows), 4, layout="constrained", **shape)
+    shape: dict[str, Any] = {"figsize": (10, 2.75 * len(rows) + 0.25), "sharex": True, "sharey": True}
+    drawing, axes = plt.subplots(len(rows), 4, squeeze=False, layout="constrained", **shape)
     for line, (sampler, panels) in zip(axes, rows, strict=True):
         for place, (name, density) in zip(line, panels, strict=True):
             box = (-extent, extent, -extent, extent)
@@ -212,7 +213,7 @@ def main() -> None:
             for beta in chosen.betas.split(","):
                 found = store.measure(
                     f"{sampler}/{beta}/{seed}",
-                    lambda key=(sampler, beta, seed): cell(*key, chosen.budget),  # type: ignore[misc]
+                    partial(cell, sampler, beta, seed, chosen.budget),
                 )
                 if found:
                     log_z = math.nan if found["log_z"] is None else found["log_z"]

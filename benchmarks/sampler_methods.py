@@ -109,9 +109,15 @@ def sequential(target: Target, budget: int, seed: int, wide: int = 1) -> Draws:
     begun = time.perf_counter()
     pilot = smc(density, base, 512, generator, share=SHARE, moves=MOVES)
     rungs = len(pilot.plan.betas)
-    n = max(1, (budget - pilot.evaluations) // (1 + MOVES * rungs) // ISLANDS) * ISLANDS
-    run = smc(density, base, n, generator, share=SHARE, moves=MOVES, islands=ISLANDS)
-    seconds = time.perf_counter() - begun
+    left, pilot_seconds = budget - pilot.evaluations, time.perf_counter() - begun
+    while True:  # with more particles there can be more rungs than the pilot had: then once more, with fewer
+        n = max(1, left // (1 + MOVES * rungs) // ISLANDS) * ISLANDS
+        begun = time.perf_counter()
+        run = smc(density, base, n, generator, share=SHARE, moves=MOVES, islands=ISLANDS)
+        if run.evaluations <= left or n == ISLANDS:
+            break
+        rungs = max(rungs + 1, len(run.plan.betas))
+    seconds = pilot_seconds + time.perf_counter() - begun
     x = frame_of(target).outward(run.samples(n, generator))
     groups = run.particles.x.view(ISLANDS, -1, target.dim)
     weights = run.particles.log_weight.view(ISLANDS, -1, 1).softmax(1)

@@ -1,6 +1,5 @@
 """Markdown of `samplers.py`: a table for each target, and two sentences that follow from the numbers."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +9,18 @@ from sampling import half_width, interval
 
 Cell = dict[str, Any]
 COLUMNS = {
-    "w2": "W2", "floor": "floor", "log_z_error": "log Z error", "ess_share": "ESS share",
+    "w2": "W2", "floor": "floor", "log_u_w2": "W2 of log u", "log_u_floor": "floor",
+    "log_z_error": "log Z error", "ess_share": "ESS share",
     "modes_tv": "modes, total variation", "share_mean": "mean share of x > 0", "share_worst": "worst share, error",
     "mean_error": "worst mean error / sd", "sd_low": "sd ratio, lowest", "sd_high": "highest",
     "per_second": "effective draws / s", "evaluations": "evaluations", "seconds": "seconds",
 }  # fmt: skip
 BASELINES = ("pt", "mala", "smc")
-SOUND = 0.15
-"""Excess of W2 over its floor, in floors, below which draws count as those of the target."""
+SOUND = {"w2": 1.15, "modes_tv": 0.06, "share_worst": 0.03, "mean_error": 0.1, "log_z_error": 0.1}
+"""Draws count as those of the target up to these: W2 in floors, all others as they are. W2 alone sees neither the wells
+that are missed in 32 dimensions nor the neck of the funnel."""
+MEASURES = {"funnel": ("log_u_w2", "log_u_floor", "W2 of log u")}
+"""What targets are compared by, where it is not W2: the funnel's has a floor that varies more than methods do."""
 
 
 def tables(files: Sequence[dict[str, Any]], methods: Sequence[str]) -> None:
@@ -63,11 +66,12 @@ def told_as(column: str, values: list[float | None]) -> str:
 
 
 def where_chains_win(by_target: dict[str, list[Cell]]) -> str:
-    """At equal evaluations, by the paired difference of W2 over seeds between ours and the best of the baselines."""
+    """At equal evaluations, by the paired difference over seeds between ours and the best of the baselines."""
     lists: dict[str, list[str]] = {"chains": [], "ours": [], "neither": []}
     for name, cells in by_target.items():
-        own = values(cells, "annealed", "w2")
-        rivals = {m: v for m in (*BASELINES, "nuts") if (v := values(cells, m, "w2")) and {*own} <= {*v}}
+        key, below, word = MEASURES.get(name.split("(")[0], ("w2", "floor", "W2"))
+        own = values(cells, "annealed", key)
+        rivals = {m: v for m in (*BASELINES, "nuts") if (v := values(cells, m, key)) and {*own} <= {*v}}
         if not own or not rivals:
             continue
         best = min(rivals, key=lambda m: statistics.fmean(rivals[m][s] for s in own))
@@ -75,8 +79,8 @@ def where_chains_win(by_target: dict[str, list[Cell]]) -> str:
         mean, half = statistics.fmean(paired), half_width(paired)
         side = "neither" if not abs(mean) > half else "chains" if mean > 0 else "ours"
         pair = f"{statistics.fmean(rivals[best].values()):.3g} against {statistics.fmean(own.values()):.3g}"
-        floor = statistics.fmean(values(cells, "annealed", "floor").values())
-        lists[side].append(f"`{name}` ({best}: W2 {pair}, floor {floor:.3g})")
+        floor = statistics.fmean(values(cells, "annealed", below).values())
+        lists[side].append(f"`{name}` ({best}: {word} {pair}, floor {floor:.3g})")
     told = [
         f"{what} on {', '.join(lists[side])}"
         for side, what in (
@@ -118,9 +122,7 @@ def where_training_pays(by_target: dict[str, list[Cell]]) -> str:
     parts = [f"Training pays on {', '.join(pays)}" if pays else "Training pays on none of these targets"]
     parts += [f"it never does on {', '.join(never)}"] if never else []
     if unsound:
-        parts.append(
-            f"and its draws are not those of the target (W2 over {1 + SOUND:g} floors) on {', '.join(unsound)}"
-        )
+        parts.append(f"its draws are not those of the target on {', '.join(unsound)}")
     return "; ".join(parts) + "."
 
 
@@ -135,7 +137,12 @@ def values(cells: list[Cell], method: str, key: str) -> dict[int, float]:
 
 
 def sound(cells: list[Cell], method: str) -> bool:
-    """Whether a method's mean W2 is near its floor."""
-    found, floor = values(cells, method, "w2"), values(cells, method, "floor")
-    mean = statistics.fmean(found.values()) if found else math.inf
-    return bool(found) and mean <= (1 + SOUND) * statistics.fmean(floor.values())
+    """Whether a method's draws are those of the target, by all of SOUND, on average over seeds."""
+    floor = values(cells, method, "floor")
+    for key, most in SOUND.items():
+        found = values(cells, method, key)
+        if found and statistics.fmean(map(abs, found.values())) > most * (
+            statistics.fmean(floor.values()) if key == "w2" else 1
+        ):
+            return False
+    return bool(floor)

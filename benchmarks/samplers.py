@@ -19,7 +19,7 @@ W2 is that of 1000 draws to 1000 exact ones, beside that of exact draws to each 
 
 import argparse
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -91,7 +91,7 @@ def no_u_turn(target: Target, name: str, seed: int, folder: Path | None) -> Draw
 
 def export(path: Path, data: Path | None) -> None:
     """What nuts.py needs: constants of the targets, their frames, and log u at a few points as a check."""
-    told: dict[str, Any] = {}
+    told: dict[str, Tensor] = {}
     for name in TARGETS:
         target, _ = target_of(name, data)
         frame = frame_of(target)
@@ -101,14 +101,17 @@ def export(path: Path, data: Path | None) -> None:
             f"{name}/centre": frame.centre, f"{name}/scale": frame.factor.diagonal(), f"{name}/x": x,
             f"{name}/log_u": target.log_prob(x),
         }  # fmt: skip
-    told["gmm40/means"] = target_of("gmm40", data)[0].modes
+    means = target_of("gmm40", data)[0].modes
+    assert means is not None
+    told["gmm40/means"] = means
     if data is not None and (file := data / "uci-small.npz").is_file():
         with np.load(file) as stored:
             features = torch.from_numpy(stored["german_x"].astype(np.float64))
             told["logistic/y"] = torch.from_numpy(stored["german_y"].astype(np.float64))
         told["logistic/design"] = torch.cat([torch.ones(len(features), 1), features / features.std(0, correction=0)], 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **{k: v.numpy() if isinstance(v, Tensor) else v for k, v in told.items()})
+    arrays: dict[str, Any] = {k: v.numpy() for k, v in told.items()}
+    np.savez(path, **arrays)
     print(f"{path}: {', '.join(TARGETS)}")
 
 
@@ -118,9 +121,7 @@ def measure(name: str, methods: list[str], seeds: list[int], chosen: argparse.Na
     store = Cells(chosen.out / f"{name}.json", arguments)
     for seed in seeds:
         for method in methods:
-            work: Callable[[], dict[str, Any] | None] = lambda key=(name, method, seed): cell(  # type: ignore[misc]  # noqa: E731
-                *key, chosen, store.cells
-            )
+            work = partial(cell, name, method, seed, chosen, store.cells)
             found = store.measure(f"{method}/{seed}", work)
             if found is None or "failed" in found:
                 print(

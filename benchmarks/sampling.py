@@ -22,9 +22,9 @@ from ganneal.engine.trainer import PROBE, Trainer
 COMMON: dict[str, Any] = {"threads": 1, "device": "cpu", "reference": "none"}
 
 
-def trained(source: TargetSource, budget: int, **options: Any) -> tuple[Trainer, dict[str, Any]]:
-    """(a training at its end, what happened) that evaluates the density at `budget` rows, looks of guard and
-    temperature included."""
+def prepared(source: TargetSource, budget: int, **options: Any) -> Trainer:
+    """A training before its first step that will evaluate the density at `budget` rows, looks of guard and temperature
+    included."""
     given = {"source": f"target:{source.target.name}", **COMMON, **options}
     config = complete({**given, "examples": 10**6}, "target")
     game_looks = PROBE if config.sampler == "reference" and source.target.log_z is not None else 0
@@ -37,9 +37,14 @@ def trained(source: TargetSource, budget: int, **options: Any) -> tuple[Trainer,
     steps = budget // config.batch
     while steps > 1 and cost(steps) > budget:
         steps -= 1
-    trainer = Trainer(settle(complete({**given, "steps": steps}, "target"), source), source)
-    notes, begun = [], time.perf_counter()
-    every = max(config.log_every, steps // 20 // config.log_every * config.log_every)
+    return Trainer(settle(complete({**given, "steps": max(1, steps)}, "target"), source), source)
+
+
+def trained(source: TargetSource, budget: int, **options: Any) -> tuple[Trainer, dict[str, Any]]:
+    """(a training at its end, what happened) of `prepared`, with the guard looking on as it does in a run."""
+    trainer = prepared(source, budget, **options)
+    config, notes, begun = trainer.config, [], time.perf_counter()
+    every = max(config.log_every, trainer.steps // 20 // config.log_every * config.log_every)
     while trainer.step < trainer.steps:
         losses = trainer.advance(min(config.log_every - trainer.step % config.log_every, trainer.steps - trainer.step))
         notes += [f"step {trainer.step}: {t.problem} ({t.value:.3g})" for t in trainer.check(losses)]

@@ -15,17 +15,21 @@ from ganneal.data import open_source
 from ganneal.engine.config import complete
 from ganneal.engine.events import read
 from ganneal.engine.guard import PATIENCE, SIGNS, Guard
+from ganneal.engine.judging import log_density
 from ganneal.engine.pace import Pace, effective_share
 from ganneal.engine.trainer import Trainer
 from ganneal.errors import RunError, UsageError
 from ganneal.schedules import Adaptive, schedule
+from ganneal.solvers import OPTIMIZERS
 from ganneal.targets import Frame, Target
 
 SMALL: dict[str, dict[str, Any]] = {
     "exact": {"sampler": "exact", "network": "flow(kind=affine, layers=2, width=8)"},
     "spline": {"sampler": "exact", "network": "flow(kind=spline, layers=2, width=8)"},
     "reference": {"recipe": "target-reference", "network": "mlp(width=8, skip=true)"},
-    "score": {"recipe": "target-reference", "sampler": "score", "network": "mlp(width=8)", "model_score": "dsm(width=8)"},
+    "score": {
+        "recipe": "target-reference", "sampler": "score", "network": "mlp(width=8)", "model_score": "dsm(width=8)",
+    },
     "stein": {"recipe": "target-reference", "sampler": "score", "network": "mlp(width=8)", "model_score": "stein"},
     "weighted": {"recipe": "target-reference", "sampler": "weighted", "network": "mlp(width=8)"},
     "replay": {"recipe": "target-reference", "sampler": "replay", "network": "mlp(width=8)"},
@@ -63,6 +67,7 @@ def test_a_run_is_judged(name: str, tmp_path: Path) -> None:
 def test_a_run_resumes_bit_by_bit(name: str) -> None:
     first = trainer(name)
     first.advance(17)
+    first.check({})
     tree, meta = first.snapshot()
     second = trainer(name)
     second.restore(tree, meta)
@@ -70,6 +75,7 @@ def test_a_run_resumes_bit_by_bit(name: str) -> None:
         one.advance(23)
         one.check({})
     assert torch.equal(first.sample(64), second.sample(64))
+    assert first.looked == second.looked
     assert first.evaluations == second.evaluations
     assert first.temperature(39) == second.temperature(39)
 
@@ -246,6 +252,48 @@ def test_weights_of_a_buffer_that_are_not_finite_are_refused() -> None:
     broken = Target(name="broken", dim=2, log_prob=log_prob, opaque=True, centre=0 * one, scale=one)
     with pytest.raises(RunError, match="nan"):
         trainer("replay", broken)
+
+
+@pytest.mark.parametrize("name", ["exact", "reference"])
+def test_the_density_of_a_model_is_that_of_its_samples_in_the_users_coordinates(name: str) -> None:
+    """Before training a skipping generator is the identity and a flow is near it: in the frame x ~ N(0, 1 + noise^2),
+    outside 3 and 5 times as wide, around (10, 20)."""
+    centre, scale = torch.tensor([10.0, 20.0]).double(), torch.tensor([3.0, 5.0]).double()
+    target = Target(name="f", dim=2, log_prob=lambda x: -x.square().sum(1), centre=centre, scale=scale)
+    made = trainer(name, open_source(target))
+    source = made.source
+    points, log_q = log_density(made, source, 0, 400, seed=3)  # type: ignore[arg-type]
+    values = log_q(points) if callable(log_q) else log_q
+    sigma = math.sqrt(1 + made.noise() ** 2) * scale
+    z = (points - centre) / sigma
+    expected = -z.square().sum(1) / 2 - sigma.log().sum() - math.log(2 * math.pi)
+    assert float((values - expected).mean()) == pytest.approx(0, abs=0.15)
+
+
+def test_particles_that_stand_for_data_are_resampled_and_follow_an_adaptive_temperature() -> None:
+    made = trainer("replay")
+    assert made.replay is not None
+    for beta in (0.3, 1.0):
+        made.replay.follow(beta)
+    weights = made.replay.particles.log_weight
+    assert float(effective_share(weights[None])) > 0.49
+    assert made.replay.log_z == pytest.approx(1.8775, abs=0.4)
+    made = trainer("replay")
+    assert made.replay is not None
+    made.replay.follow(0.2)
+    ratio, base = made.replay.weighing()
+    weights = 0.2 * ratio[0] - base[0]  # at the present beta: the particles' own weights
+    assert torch.allclose(weights, made.replay.particles.log_weight)
+
+
+def test_the_force_of_a_density_is_clipped_as_configured() -> None:
+    assert trainer("exact", score_clip=7.0).assembly.game.clip == 7.0  # type: ignore[union-attr]
+
+
+def test_the_moments_of_a_reference_are_a_running_average_whatever_the_optimizer() -> None:
+    made = trainer("reference", optimizer="adam")
+    assert made.assembly.optimizers["moments"] == OPTIMIZERS.build("sgd")
+    assert made.assembly.optimizers["critic"] == OPTIMIZERS.build("adam")
 
 
 def test_a_source_of_a_density_gives_its_exact_draws() -> None:

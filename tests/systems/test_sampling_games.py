@@ -223,6 +223,37 @@ def test_the_weighted_critic_is_best_at_the_log_ratio_to_the_tempered_law() -> N
     )
 
 
+def test_the_generator_of_the_weighted_game_follows_the_entropy_clock() -> None:
+    game = WeightedGame({"critic": Flat(), "generator": Affine(1.0, 0.0)}, framed(gaussian()), 1, 1)
+    nets = {**game.nets, "critic": lambda x: 3 * x[:, 0] + 1}
+    loss = game.loss("generator", nets, {"z": latents()}, coefficients(entropy=0.5))
+    assert float(loss.detach()) == pytest.approx(-1.5)
+
+
+def test_the_critic_of_the_reference_game_is_high_on_the_reference() -> None:
+    """y = 2 u + .3, so T = -2 u - .3 and log rho = T + log r: at a = .7, b = .4 its part of dF/db is -2 (1 + l_E) / a."""
+    a, b = 0.7, 0.4
+    game = reference_game(a, b)
+    nets = {**game.nets, "critic": lambda u: 2 * u[:, 0] + 0.3}
+    batch, lambdas = {"z": latents()}, coefficients(entropy=0.5)
+    plain, tilted = game.loss("generator", game.nets, batch, lambdas), game.loss("generator", nets, batch, lambdas)
+    assert float((tilted - plain).detach()) == pytest.approx(-1.5 * 0.3, abs=1e-9)
+    (db,) = torch.autograd.grad(tilted - plain, [nets["generator"].b])
+    assert float(db) == pytest.approx(-1.5 * 2 / a, rel=1e-6)
+    x = a * latents() + b
+    shifted, level = game.log_model(nets, x, batch), game.log_model(game.nets, x, batch)
+    assert torch.allclose(shifted - level, -2 * latents()[:, 0] - 0.3, atol=1e-3)
+
+
+def test_the_spread_is_that_of_a_coordinate() -> None:
+    nets = {"generator": nn.Linear(2, 2, bias=False).double()}
+    nets["generator"].weight.data.copy_(3 * torch.eye(2))
+    target = Target(name="plane", dim=2, log_prob=lambda x: -x.square().sum(1) / 2)
+    game = ScoreGame(nets, Framed(target, Frame(torch.zeros(2), torch.eye(2))), 2, 2, model_score=exact(lambda x: -x))
+    z = torch.randn(50_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert float(game.signs(nets, {"z": z}, coefficients())["spread"]) == pytest.approx(3, abs=0.05)
+
+
 def test_the_share_of_proposals_that_counts_has_its_closed_form() -> None:
     """N(0, 1) from N(0, 4): .6614 (claim 18)."""
     game = WeightedGame({"critic": Flat(), "generator": Affine()}, framed(gaussian(1.0)), 1, 1, width=2.0)

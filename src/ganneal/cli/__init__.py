@@ -12,6 +12,7 @@ VERBS = {
     "resume": "continue an interrupted run:              ganneal resume runs/digits-1",
     "sample": "draw samples from a run:                  ganneal sample runs/digits-1 -n 64 -o out.png",
     "test": "do two samples differ, and where:         ganneal test real.npy fake.npy",
+    "dynamics": "Langevin, Fokker-Planck, generator:       ganneal dynamics fokker-planck --target double_well",
     "evaluate": "judge a run's generator in numbers:       ganneal evaluate runs/digits-1",
     "report": "write report.html of a run anew:          ganneal report runs/digits-1",
     "recipes": "list named configurations, or show one:   ganneal recipes digits",

@@ -150,10 +150,10 @@ def _table(story: "Story") -> str:
     rows = [("time", "beta", "-log Z", "", "F", "KL", "Fisher", *([f"mass {story.members[1]}"] if two else []))]
     last = len(story.times) - 1
     for frame in sorted({round(last * k / (ROWS - 1)) for k in range(ROWS)}):
-        head = (f"{story.times[frame]:.3g}", f"{story.beta[frame]:.3f}", f"{-story.log_z[frame]:.4f}")
+        head = (f"{story.times[frame]:.3g}", f"{story.beta[frame]:.3f}", _told(-story.log_z[frame]))
         for row, (name, curves, every) in enumerate(tellers):
             k = frame * every
-            numbers = [f"{curves.free_energy[k]:.4f}", f"{curves.relative_entropy[k]:.4f}", f"{curves.fisher[k]:.4f}"]
+            numbers = [_told(v[k]) for v in (curves.free_energy, curves.relative_entropy, curves.fisher)]
             rows.append((
                 *(head if row == 0 else ("", "", "")), name, *numbers,
                 *([f"{curves.shares[k][1]:.4f}"] if two else []),
@@ -163,3 +163,8 @@ def _table(story: "Story") -> str:
              f"{story.particle.fisher_error[-1]:.2g}"  # fmt: skip
     exact = f"; exact mass {story.members[1]} {story.shares[1]:.4f}" if two else ""
     return f"{told}\n\n{aligned(rows)}\n\n{errors}{exact}"
+
+
+def _told(value: float) -> str:
+    """Four decimals, and no minus before nothing."""
+    return f"{round(value, 4) + 0.0:.4f}"

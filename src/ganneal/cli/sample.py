@@ -20,8 +20,8 @@ class Sample(BaseModel, use_attribute_docstrings=True):
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = Field(64, ge=1, le=10_000_000)
     """How many."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("samples.npz")
-    """File to write: .npz, .npy, .csv (one row each), .png (a grid of pictures, or a plot), or for a density .nc (ArviZ,
-    with log weights)."""
+    """File to write: .npz, .npy, .csv (one row each), .png (a grid of pictures, or a plot), or for a density .nc
+    (ArviZ, with log weights)."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the latent draws."""
     member: int = Field(0, ge=0)

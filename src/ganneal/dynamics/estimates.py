@@ -35,8 +35,8 @@ def minus_log_density(x: Float[Tensor, "n d"], k: int = NEIGHBOUR) -> Float[Tens
 def fisher_of_samples(
     x: Float[Tensor, "n d"], psi: Float[Tensor, "*cells"], box: Box, beta: float, width: float
 ) -> tuple[float, float]:
-    """(I(rho | mu_beta), its standard error) of n samples, both laws smoothed by a Gaussian kernel of standard
-    deviation `width`.
+    """(I(rho | mu_beta), its standard error by the jackknife over groups) of n samples, both laws smoothed by a
+    Gaussian kernel of standard deviation `width`.
 
     Samples are dealt into groups g, and grad log(rho_g / mu_beta) are multiplied pair by pair, so that the noise of the
     estimates, which is independent, does not add to the mean as it would in a square. Smoothing makes the value too
@@ -54,11 +54,14 @@ def fisher_of_samples(
     kernel = (2 * math.pi) ** (d / 2) * width**d
     seen = np.min(rhos, axis=0) * (len(x) / GROUPS) * kernel > FEWEST
     weight = np.mean(rhos, axis=0) * box.volume * seen
-    pairs = [
-        sum(float((weight * a * b).sum()) for a, b in zip(fields[i], fields[j], strict=True))
-        for i in range(GROUPS) for j in range(i)
-    ]  # fmt: skip
-    return float(np.mean(pairs)), float(np.std(pairs) / math.sqrt(GROUPS - 1))
+    products = np.zeros((GROUPS, GROUPS))
+    for i in range(GROUPS):
+        for j in range(i):
+            products[i, j] = sum(float((weight * a * b).sum()) for a, b in zip(fields[i], fields[j], strict=True))
+    left_out = [np.delete(np.delete(products, g, 0), g, 1).sum() * 2 / ((GROUPS - 1) * (GROUPS - 2))
+                for g in range(GROUPS)]  # fmt: skip
+    error = math.sqrt((GROUPS - 1) * float(np.var(left_out)))
+    return float(products.sum()) * 2 / (GROUPS * (GROUPS - 1)), error
 
 
 def kernel_width(log_density: Float[Tensor, " n"], d: int) -> float:

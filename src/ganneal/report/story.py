@@ -81,11 +81,12 @@ def gif(story: Story, rate: int = 15) -> bytes:
 
 
 def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    """A picture with the palette of all these frames, whose lightest colour is white, as the background must be."""
+    """A picture with the palette of all these frames, whose lightest colours are white, as the background
+    must be."""
     sheet = np.concatenate([np.asarray(frame) for frame in frames])
     made = Image.fromarray(sheet).quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     colours = np.asarray(made.getpalette()).reshape(-1, 3)
-    colours[colours.sum(1).argmax()] = 255
+    colours[colours.min(1) > 244] = 255
     made.putpalette(colours.astype(np.uint8).tobytes())
     return made
 

@@ -30,8 +30,8 @@ def line_stage(axis: Any, story: Story, key: str, samples: Any) -> Any:
 
     def draw(k: int) -> None:
         if samples is None:
-            axis.plot(x, story.equilibrium(k), color=COLOURS["mu"], lw=1.3, ls=(0, (4, 2)), zorder=2)
-            axis.plot(x, story.rho[k], color=COLOURS[key], lw=1.6, zorder=3)
+            axis.plot(x, story.equilibrium(k).numpy(), color=COLOURS["mu"], lw=1.3, ls=(0, (4, 2)), zorder=2)
+            axis.plot(x, story.rho[k].numpy(), color=COLOURS[key], lw=1.6, zorder=3)
         else:
             axis.stairs(histogram(samples[k, :, 0], bins), bins, color=COLOURS[key], lw=1.1, alpha=0.9, zorder=4)
 
@@ -49,7 +49,7 @@ def filled_stage(axis: Any, story: Story, key: str, samples: Any) -> Any:
     def draw(k: int) -> None:
         while kept:
             kept.pop().remove()
-        mu.set_ydata(story.equilibrium(k))
+        mu.set_ydata(story.equilibrium(k).numpy())
         if samples is None:
             kept.append(axis.fill_between(x, story.rho[k].numpy(), color=COLOURS[key], alpha=0.75, lw=0))
         else:
@@ -70,7 +70,7 @@ def plane_stage(axis: Any, story: Story, key: str, samples: Any, top: float, siz
     if samples is None:
         extent = (story.box.low[0], story.box.high[0], story.box.low[1], story.box.high[1])
         image = axis.imshow(
-            story.rho[0].T, origin="lower", extent=extent, cmap=colour_map(), vmin=0, vmax=top, aspect="auto",
+            story.rho[0].numpy().T, origin="lower", extent=extent, cmap=colour_map(), vmin=0, vmax=top, aspect="auto",
             interpolation="bilinear",
         )  # fmt: skip
         axis.set_xlim(limits[0])
@@ -82,7 +82,7 @@ def plane_stage(axis: Any, story: Story, key: str, samples: Any, top: float, siz
         while kept:
             kept.pop().remove()
         if image is not None:
-            image.set_data(story.rho[k].T)
+            image.set_data(story.rho[k].numpy().T)
         if dots is not None:
             dots.set_offsets(samples[k, :DOTS])
         mu = story.equilibrium(k).numpy()
@@ -169,8 +169,8 @@ def limits_of(story: Story) -> list[tuple[float, float]]:
         other = tuple(k for k in range(1, laws.ndim) if k != axis + 1)
         mass = laws.sum(axis=other)
         grown = np.cumsum(mass / mass.sum(1, keepdims=True), 1)
-        low = min(float(centres[np.searchsorted(row, TAIL)]) for row in grown)
-        high = max(float(centres[min(np.searchsorted(row, 1 - TAIL), len(centres) - 1)]) for row in grown)
+        low = float(centres[int((grown > TAIL).any(0).argmax())])
+        high = float(centres[int(np.flatnonzero((grown < 1 - TAIL).any(0)).max(initial=0))])
         margin = 0.05 * (high - low)
         found.append((low - margin, high + margin))
     return found
