@@ -156,7 +156,7 @@ def test_the_likelihood_and_the_entropy_clock_differ_by_the_factor_beta() -> Non
 
 
 def test_noise_is_part_of_the_model() -> None:
-    """x = a z + sigma e has variance a^2 + sigma^2; F depends on a through it, so dF/da = a (1/s^2 - 1/(a^2 + sigma^2))."""
+    """x = a z + sigma e has variance a^2 + sigma^2, so dF/da = a (1/s^2 - 1/(a^2 + sigma^2))."""
     a, sigma = 0.7, 0.5
     generator = torch.Generator().manual_seed(0)
     e = torch.randn(N, 1, generator=generator, dtype=torch.float64)
@@ -231,7 +231,7 @@ def test_the_generator_of_the_weighted_game_follows_the_entropy_clock() -> None:
 
 
 def test_the_critic_of_the_reference_game_is_high_on_the_reference() -> None:
-    """y = 2 u + .3, so T = -2 u - .3 and log rho = T + log r: at a = .7, b = .4 its part of dF/db is -2 (1 + l_E) / a."""
+    """y = 2 u + .3, so T = -2 u - .3 and log rho = T + log r: its part of dF/db is -2 (1 + l_E) / a."""
     a, b = 0.7, 0.4
     game = reference_game(a, b)
     nets = {**game.nets, "critic": lambda u: 2 * u[:, 0] + 0.3}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ganneal.game import Tensors
-from ganneal.systems.gan import GAN
 from ganneal.objectives import OBJECTIVES
+from ganneal.systems.gan import GAN
 
 F64 = torch.float64
 NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi)

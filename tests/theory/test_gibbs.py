@@ -32,12 +32,12 @@ from torch import Tensor, nn
 
 from ganneal import annealing
 from ganneal.game import Tensors, bind, field, input_gradient
-from ganneal.systems.gan import GAN
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import r1r2
 from ganneal.schedules import Constant
 from ganneal.scores import affine, dae, exact
 from ganneal.solvers import SGD, Alternating, Play
+from ganneal.systems.gan import GAN
 from ganneal.temperature import Clock, inverse_temperature
 
 STANDARD = exact(lambda x: -x)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from ganneal.engine.coefficients import Coefficients
 from ganneal.game import Tensors, bind, field
-from ganneal.systems.gan import GAN
 from ganneal.nets import BatchNorm, build
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import PENALTIES, InputGradientPenalty, clip, spectral
 from ganneal.schedules import Constant, schedule
+from ganneal.systems.gan import GAN
 
 # ---- values on a quadratic critic, whose gradient w + (A + A')x/2 has known moments
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ganneal import annealing
 from ganneal.game import Draw, Tensors, bind
-from ganneal.systems.gan import GAN
 from ganneal.nets import build as network
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import PENALTIES, InputGradientPenalty
 from ganneal.scores import Exact, affine, exact, noise_posterior
 from ganneal.scores import build as score
 from ganneal.solvers import SGD, Play
+from ganneal.systems.gan import GAN
 
 ROWS = 8
 
