@@ -119,6 +119,8 @@ def where_training_pays(by_target: dict[str, list[Cell]]) -> str:
             pays.append(f"`{name}` from {from_draws:,.0f} effective draws on ({beside(rate, rates[best], best)})")
         else:
             never.append(f"`{name}` ({beside(rate, rates[best], best)})")
+    if not (pays or never or unsound):
+        return "Where training pays cannot be said yet."
     parts = [f"Training pays on {', '.join(pays)}" if pays else "Training pays on none of these targets"]
     parts += [f"it never does on {', '.join(never)}"] if never else []
     if unsound:
