@@ -43,10 +43,12 @@ class Flow(nn.Module):
                     parameter.data.mul_(NEAR)
 
     def forward(self, z: Tensor, density: bool = False, inverse: bool = False, reference: int | None = None) -> Any:
+        transform = self.flow().transform
         if inverse:  # z is an x here
-            base, log_det = self.flow().transform.call_and_ladj(z)
+            base, log_det = transform.inv.call_and_ladj(z)
             return _log_normal(base) + log_det
-        x, log_det = self.flow().transform.inv.call_and_ladj(z)
+        # the direction that the library calculates in one pass is ours from z to x, which is what training needs
+        x, log_det = transform.call_and_ladj(z)
         return (x, _log_normal(z) - log_det) if density else x
 
 
