@@ -20,7 +20,7 @@ from ganneal.engine.trainer import Trainer
 from ganneal.engine.training import npz
 from ganneal.errors import RunError, UsageError
 from ganneal.nets import FlowArchitecture
-from ganneal.targets import Frame, check
+from ganneal.targets import Frame
 
 OBJECT = "object:"
 """Prefix of a density that was given as a Python object and cannot be opened by its name."""
@@ -199,7 +199,7 @@ def train(source: Any, watcher: training.Watcher | None = None, **options: Any) 
     opened = given["source"] if array is None and density is None else array if density is None else density
     data = open_source(opened, **_opening(asked.model_dump()))
     if isinstance(data, TargetSource):
-        check(data.target, torch.Generator().manual_seed(data.seed))
+        data.look(walls=asked.sampler != "replay")
     settled = settle(config.complete(given, data.kind), data)
     processes = Processes()
     trainer = Trainer(settled, data, processes)

@@ -101,7 +101,7 @@ def test_which_temperatures_are_integrable(text, beta, passes):
 BROKEN = [
     (lambda x: -(x**2).sum(-1) + torch.randn(len(x)), "must not draw random numbers"),
     (lambda x: -((x - x.mean(0)) ** 2).sum(-1), "depends on the other rows"),
-    (lambda x: torch.log(x[:, 0]) - (x**2).sum(-1), "is NaN at .* return -inf where the density is 0"),
+    (lambda x: torch.log(x[:, 0]) - (x**2).sum(-1), "is NaN at .* allowed: finite numbers"),
     (lambda x: torch.log(torch.exp(-((x - 100) ** 2) / 2).prod(-1)), "-inf at all 16"),
     (lambda x: (x**2).sum(-1).neg().exp().reciprocal().mul(torch.inf), r"is \+inf at"),
     (lambda x: -(x - x.detach()).abs().sqrt().sum(-1) - (x**2).sum(-1), "gradient is not finite"),

@@ -1,6 +1,6 @@
 """An unnormalised density as a `Source`: examples are exact draws where there are any, and training reads none."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ganneal.data.contract import Source
 from ganneal.errors import UsageError
-from ganneal.targets import Frame, Framed, Target, frame_of, open_target
+from ganneal.targets import Frame, Framed, Target, check, frame_of, open_target
 
 HELDOUT_SEED = 0x7A26_E7
 PILOT_SEED = 0x9170_7
+WALLS = 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -39,6 +40,28 @@ class TargetSource(Source):
 
         found, self.spent["pilot"] = pilot(self.target, torch.Generator().manual_seed(self.seed + PILOT_SEED))
         return found
+
+    def look(self, walls: bool = True) -> None:
+        """Check the density before anything is trained on it, and with `walls` that it is 0 nowhere in the bulk, since
+        there is no force back from there. Raises `UsageError` with what was seen; evaluations are noted in `spent`."""
+        rows = [0]
+
+        def counted(x: Tensor) -> Tensor:
+            rows[0] += len(x)
+            return self.target.log_prob(x)
+
+        generator = torch.Generator().manual_seed(self.seed)
+        check(replace(self.target, log_prob=counted), generator)
+        if walls:
+            y = torch.randn(WALLS, self.target.dim, generator=generator, dtype=torch.float64)
+            outside = counted(self.frame.outward(y)) == -torch.inf
+            if bool(outside.any()):
+                raise UsageError(
+                    f"{self.name}: log u is -inf at {int(outside.sum())} of {WALLS} points around the mass; a sampler "
+                    f"needs a density that is positive everywhere: transform to unconstrained coordinates (log, logit) "
+                    f"and add the log Jacobian, or use --sampler replay"
+                )
+        self.spent["check"] = rows[0]
 
     @property
     def density(self) -> Framed:

@@ -302,7 +302,7 @@ def _next_beta(particles: Particles, base: GaussianBase, share: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if conditional(middle) >= share else (low, middle)
     if low - particles.beta < 1e-9:
-        raise RunError(f"annealing stopped at beta {particles.beta:g}: weights u / r vary too much; take a wider base")
+        raise RunError(f"annealing stopped at beta {particles.beta:g}: u / r varies too much; take a base nearer to u")
     return low
 
 

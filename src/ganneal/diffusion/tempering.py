@@ -82,7 +82,11 @@ def parallel_tempering(
             draws.append(replicas.coldest())
             if base is not None:
                 energies.append(replicas.energy())
-    log_z, interval = _log_z(torch.stack(energies), replicas.ladder, level) if energies else (None, None)
+    log_z, interval = (
+        _log_z(torch.stack(energies), replicas.ladder, replicas.inside / max(replicas.drawn, 1), level)
+        if energies
+        else (None, None)
+    )
     rates = replicas.swap_rates()
     return TemperedRun(
         torch.stack(draws), replicas.ladder, rates, replicas.acceptance(), replicas.steps.clone(),
@@ -149,6 +153,7 @@ class _Replicas:
         """Start counting swaps and acceptances anew."""
         self.swapped, self.tried = torch.zeros(2, self.levels - 1, dtype=torch.float64)
         self.accepted, self.moved, self.count = torch.zeros(self.levels, dtype=torch.float64), 0, 0
+        self.inside, self.drawn = torch.zeros(self.n, dtype=torch.float64), 0
 
     def sweep(self, tune: bool = False) -> None:
         """MALA moves of every replica, then swaps of the even or odd pairs."""
@@ -173,7 +178,9 @@ class _Replicas:
         """The lowest level, drawn from the base (and kept as it was where log u is not finite): n evaluations."""
         x = base.draw(self.n, self.generator).to(self.chains.x)
         value, score = self.density.value_and_score(x)
-        rows = torch.nonzero(value.isfinite() & score.isfinite().all(1)).flatten()
+        fine = value.isfinite() & score.isfinite().all(1)
+        self.inside, self.drawn = self.inside + fine.double().cpu(), self.drawn + 1
+        rows = torch.nonzero(fine).flatten()
         old = self.chains
         self.chains = Chains(
             old.x.index_copy(0, rows, x[rows]), old.value.index_copy(0, rows, value[rows]),
@@ -254,8 +261,12 @@ def bennett(forward: Float[Tensor, " a"], backward: Float[Tensor, " b"]) -> floa
     return (low + high) / 2
 
 
-def _log_z(energy: Float[Tensor, "m levels n"], ladder: Tensor, level: float) -> tuple[float, tuple[float, float]]:
-    """log Z over log of the base's 1, summed over rungs; interval by the jackknife over groups of whole ladders."""
+def _log_z(
+    energy: Float[Tensor, "m levels n"], ladder: Tensor, inside: Float[Tensor, " n"], level: float
+) -> tuple[float, tuple[float, float]]:
+    """log Z relative to the base: the log mass of the base where u is not 0, which is what the lowest level can follow
+    (`inside`, the share of its draws in each ladder), plus the sum over rungs; interval by the jackknife over groups of
+    whole ladders."""
     from scipy.stats import t as student
 
     n = energy.shape[2]
@@ -263,7 +274,7 @@ def _log_z(energy: Float[Tensor, "m levels n"], ladder: Tensor, level: float) ->
 
     def total(keep: Tensor) -> float:
         kept = energy[:, :, keep]
-        return sum(
+        return math.log(max(float(inside[keep].mean()), 1e-300)) + sum(
             bennett(*(float(ladder[k + 1] - ladder[k]) * kept[:, j].flatten() for j in (k, k + 1)))
             for k in range(len(ladder) - 1)
         )

@@ -23,7 +23,7 @@ SATURATION = 30.0
 FAR = 15.0
 """|log rho/r| on samples beyond which a Gaussian reference says nothing about the model."""
 LAG = 1.0
-"""Nats by which a critic's log rho may provably be wrong."""
+"""Nats by which a critic's log rho may be wrong, seen at PATIENCE looks with draws of their own."""
 FEW = 0.01
 """Effective share of weighted proposals below which a handful of them are the data."""
 FREEZE = 0.5

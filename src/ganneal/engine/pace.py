@@ -48,7 +48,7 @@ class Pace:
         for k, value in enumerate(ahead.tolist()):
             self.forced[k] += value < floor
             self.betas[k] = max(value, floor)
-        return effective_share(torch.tensor(self.betas)[:, None] * log_u - log_rho).tolist()
+        return effective_share(torch.tensor(self.betas, dtype=torch.float64)[:, None] * log_u - log_rho).tolist()
 
     def lambdas(self) -> dict[str, list[float]]:
         """The two lambdas of every member that realise its beta."""

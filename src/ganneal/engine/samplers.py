@@ -25,6 +25,10 @@ def sampling(
         raise UsageError(
             f"objective: sampler {config.sampler} minimises reverse KL, so it must be rkl, got {objective.name}"
         )
+    if config.latent_law != "normal":
+        raise UsageError(
+            f"latent_law: sampler {config.sampler} needs normal latent coordinates, got {config.latent_law}"
+        )
     network, kind, (dim,) = network_of(config), config.sampler, source.shape
     flow = isinstance(network, FlowArchitecture)
     if kind == "exact" and not flow:

@@ -25,7 +25,7 @@ from ganneal.game import bind
 from ganneal.nets import BatchNorm, MLPArchitecture
 from ganneal.schedules import Each
 from ganneal.solvers import Play, State
-from ganneal.systems import SamplingGame
+from ganneal.systems import SamplingGame, WeightedGame
 from ganneal.temperature import inverse_temperature
 
 PROBE = 128
@@ -110,9 +110,7 @@ class Trainer:
         self.looked = 0
         z = self._latents(PROBE, mix(config.seed, 4))
         held = source.heldout(PROBE) if self.replay is None else self.replay.sample(PROBE, _generator(config, 12))
-        contrast = self._normal(PROBE, mix(config.seed, 12))
-        self._probe_batch = {"z": z, "z.noise": contrast, "contrast": contrast, "proposal": contrast}
-        self._probe_batch["real"] = held.to(self.device, self.dtype)
+        self._probe_batch = {"z": z, "real": held.to(self.device, self.dtype)}
 
     @property
     def steps(self) -> int:
@@ -201,12 +199,12 @@ class Trainer:
         if not isinstance(self.source, TargetSource):
             return None
         if self.replay is not None:
-            return self.replay.particles.evaluations + self.source.spent.get("pilot", 0)
+            return self.replay.particles.evaluations + sum(self.source.spent.values())
         game = self.assembly.game
         assert isinstance(game, SamplingGame)
         plan = self.assembly.solver.plan(game.players)
         each = sum(player in game.evaluates for player in plan) * self.config.batch * self.config.population
-        return self.step * each + self.looked + self.source.spent.get("pilot", 0)
+        return self.step * each + self.looked + sum(self.source.spent.values())
 
     def _play(self, batches: tuple[dict[str, Tensor], ...], row: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of every member. A large population is played in blocks whose activations stay in the processor's
@@ -266,8 +264,12 @@ class Trainer:
         """What the game reports to the guard, per member."""
         game, row = self.assembly.game, self._rows([self.step])[0]
         batch = self._probe_batch
-        if isinstance(game, SamplingGame):
-            self.looked += PROBE * self.config.population * game.looks
+        if isinstance(game, SamplingGame):  # draws of its own at every look, so that looks are independent
+            keys = ("z.noise", "contrast", "proposal")
+            noise = {key: self._normal(PROBE, mix(self.config.seed, 16, self.step, k)) for k, key in enumerate(keys)}
+            batch = {"z": self._latents(PROBE, mix(self.config.seed, 17, self.step)), **noise}
+            shared = isinstance(game, WeightedGame) and game.density.target.opaque  # proposals, then looked at once
+            self.looked += PROBE * (1 if shared else self.config.population) * game.looks
 
         def one(params: Any, buffers: Any, row: Any) -> dict[str, Tensor]:
             return game.signs(bind(game.nets, params, buffers), batch, row)
@@ -347,6 +349,7 @@ class Trainer:
         return {**tree, "streams": streams}, {
             "step": self.step,
             "looked": self.looked,
+            "spent": dict(self.source.spent) if isinstance(self.source, TargetSource) else {},
             "pace": None if self.pace is None else {"betas": self.pace.betas, "forced": self.pace.forced},
             "replay": None if self.replay is None else self.replay.state()[1],
             "position": position,
@@ -370,6 +373,8 @@ class Trainer:
         self.guard = Guard(self.config.population, **meta["guard"])
         self.step = meta["step"]
         self.looked = meta["looked"]
+        if isinstance(self.source, TargetSource):
+            self.source.spent.update(meta["spent"])
         if self.pace is not None:
             self.pace = Pace(self.pace.schedule, self.pace.clock, self.pace.size, **meta["pace"])
             self.assembly.coefficients.held = self.pace.lambdas()

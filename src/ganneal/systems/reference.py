@@ -92,13 +92,15 @@ class ReferenceGame(SamplingGame):
 
     @torch.no_grad()
     def signs(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Also `reach`, the largest |T| on samples, and `lag`, the nats by which the critic is provably wrong: log
-        E_r[e^T] should be 0, and where log Z is known E log rho - E log u + log Z = KL(rho||mu) cannot be negative."""
+        """Also `reach`, the largest |T| on samples, and `lag`, nats by which the critic's log rho is wrong: the mean of
+        e^T over n draws of r exceeds e^c with a chance of at most e^-c if T = log rho/r (Markov), and where log Z is
+        known E log rho - E log u + log Z = KL(rho||mu) cannot be negative. A mean of e^T below 1 says nothing: few draws
+        of r may lie where rho is."""
         x = self.samples(nets, batch, coefficients)
         reference = self.reference(nets)
         u = reference.inward(x)
         on_samples, on_reference = -nets["critic"](u), -nets["critic"](batch["contrast"])
-        lag = (on_reference.logsumexp(0) - math.log(len(on_reference))).abs()
+        lag = on_reference.logsumexp(0) - math.log(len(on_reference))
         if (log_z := self.density.target.log_z) is not None:
             divergence = (reference.log_prob(u) + on_samples - self.density.value_and_score(x)[0]).mean() + log_z
             lag = torch.maximum(lag, -divergence)

@@ -90,7 +90,7 @@ class SamplingGame:
         if self.clip:
             score = annealing.clip_norm(score.clamp(-LARGEST, LARGEST), self.clip)
         moved = (x * score).sum(1)
-        return value + moved - moved.detach()
+        return value + (moved - moved.detach())
 
     def free_energy(self, log_rho: Tensor, log_u: Tensor, coefficients: Mapping[str, Tensor]) -> Tensor:
         """(1 + lambda_entropy) mean log rho - (1 + lambda_likelihood) mean log u."""

@@ -9,6 +9,8 @@ from torch import Tensor
 from ganneal.errors import UsageError
 from ganneal.targets.target import Target
 
+FAR = 1000.0
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -24,6 +26,11 @@ class Frame:
     def inward(self, x: Tensor) -> Tensor:
         """The frame's coordinates y [b, d] of x [b, d]."""
         return torch.linalg.solve_triangular(self.factor.to(x), (x - self.centre.to(x)).mT, upper=False).mT
+
+    @property
+    def far(self) -> bool:
+        """Whether positions need more digits than float32 has: the centre is many widths away from 0."""
+        return bool((self.centre.abs() > FAR * self.factor.diagonal()).any())
 
     @property
     def log_det(self) -> float:
@@ -48,7 +55,7 @@ class Framed:
 
     def value_and_score(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """log density [b] and its gradient [b, d] in the frame's coordinates, both constants."""
-        x = self.frame.outward(y.detach())
+        x = self.frame.outward(y.detach().double() if self.frame.far else y.detach())
         value, score = _BlackBox.apply(x, self.target) if self.target.opaque else self.target.value_and_score(x)
         return value.to(y) + self.frame.log_det, score.to(y) @ self.frame.factor.to(y)
 

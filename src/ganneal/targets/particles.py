@@ -63,7 +63,7 @@ def lj13(strength: float = 1.0, trap: float = 1.0) -> Target:
     older sets count each once, which is strength = 1/2. Thirty-six dimensions.
 
     Below r = 0.4 the pair energy goes on along its tangent, so that values and forces stay finite; the density there is
-    below e^-100000 of its maximum either way.
+    below e^-50000 of its maximum either way.
     """
     weight, spring = positive("lj13", "strength", strength), positive("lj13", "trap", trap)
     height, slope = CORE**-12 - 2 * CORE**-6, -12 * (CORE**-13 - CORE**-7)
