@@ -94,8 +94,8 @@ class ReferenceGame(SamplingGame):
     def signs(self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Also `reach`, the largest |T| on samples, and `lag`, nats by which the critic's log rho is wrong: the mean of
         e^T over n draws of r exceeds e^c with a chance of at most e^-c if T = log rho/r (Markov), and where log Z is
-        known E log rho - E log u + log Z = KL(rho||mu) cannot be negative. A mean of e^T below 1 says nothing: few draws
-        of r may lie where rho is."""
+        known E log rho - E log u + log Z = KL(rho||mu) cannot be negative. A mean of e^T below 1 says nothing: draws of
+        r may miss where rho is."""
         x = self.samples(nets, batch, coefficients)
         reference = self.reference(nets)
         u = reference.inward(x)
