@@ -35,7 +35,7 @@ from torch import Tensor
 from ganneal.data import open_source
 from ganneal.data.target import TargetSource
 from ganneal.diffusion import langevin
-from ganneal.engine.judging import SAMPLES, log_density
+from ganneal.engine.judging import MARGINAL, SAMPLES, drawn, estimated_log_q, exact_log_q
 from ganneal.engine.pace import PLACES, Pace
 from ganneal.metrics.importance import importance
 from ganneal.metrics.sampler import judge
@@ -73,16 +73,15 @@ def cell(sampler: str, beta: str, seed: int, budget: int) -> dict[str, Any]:
     source = displaced()
     if sampler.startswith("langevin"):
         points, told = particles(source, BETAS[beta], SAMPLERS[sampler]["clock"], seed, budget)
-        log_q: Any = None
+        known = estimated = None
     else:
         trainer, told = trained(source, budget, **SAMPLERS[sampler], beta=BETAS[beta], seed=seed)
-        few, log_q = log_density(trainer, source, 0, SAMPLES, seed=2)
-        points = source.coordinates(trainer.sample(SAMPLES, seed=2))
-    known = callable(log_q)
-    found = judge(source.target, points, log_q if known else None, seed=seed, permutations=PERMUTATIONS)
+        points, known = drawn(trainer, source, 0, SAMPLES, seed=2), exact_log_q(trainer, source, 0)
+        estimated = estimated_log_q(trainer, source, 0, MARGINAL, seed=3)
+    found = judge(source.target, points, known, seed=seed, permutations=PERMUTATIONS)
     weights = found.importance
-    if log_q is not None and not known:
-        weights = importance(source.target.log_prob(few) - log_q, seed=seed)
+    if estimated is not None:
+        weights = importance(source.target.log_prob(drawn(trainer, source, 0, MARGINAL, seed=3)) - estimated, seed=seed)
     w2 = found.distance("W2")
     assert w2 is not None
     return {

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganneal.data.target import TargetSource, target_source
 from ganneal.diffusion import gaussian_base, parallel_tempering, run_mala, smc
-from ganneal.engine.judging import log_density
+from ganneal.engine.judging import drawn, exact_log_q
 from ganneal.metrics.importance import importance
 from ganneal.targets import Framed, Target, frame_of
 from sampling import trained
@@ -57,7 +57,7 @@ def ours(target: Target, budget: int, seed: int, options: dict[str, Any]) -> Dra
     begun = time.perf_counter()
     x = source.coordinates(trainer.sample(TIMED, seed=2, block=4096))
     rate = TIMED / (time.perf_counter() - begun)
-    points, log_q = log_density(trainer, source, 0, WEIGHED, seed=3)
+    points, log_q = drawn(trainer, source, 0, WEIGHED, seed=3), exact_log_q(trainer, source, 0)
     found = None
     if log_q is not None:
         log_u = target.log_prob(points).double()

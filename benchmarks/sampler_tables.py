@@ -9,10 +9,10 @@ from sampling import half_width, interval
 
 Cell = dict[str, Any]
 COLUMNS = {
-    "w2": "W2", "floor": "floor", "log_u_w2": "W2 of log u", "log_u_floor": "floor",
+    "w2": "W2", "floor": "floor", "log_u_w2": "W2 of log u",
     "log_z_error": "log Z error", "ess_share": "ESS share",
     "modes_tv": "modes, total variation", "share_mean": "mean share of x > 0", "share_worst": "worst share, error",
-    "mean_error": "worst mean error / sd", "sd_low": "sd ratio, lowest", "sd_high": "highest",
+    "mean_error": "worst mean error / sd",
     "per_second": "effective draws / s", "evaluations": "evaluations", "seconds": "seconds",
 }  # fmt: skip
 BASELINES = ("pt", "mala", "smc")

@@ -20,7 +20,7 @@ from ganneal.engine.trainer import Trainer
 from ganneal.engine.training import npz
 from ganneal.errors import RunError, UsageError
 from ganneal.nets import FlowArchitecture
-from ganneal.targets import Frame
+from ganneal.targets import Frame, is_target_text
 
 OBJECT = "object:"
 """Prefix of a density that was given as a Python object and cannot be opened by its name."""
@@ -83,7 +83,8 @@ class Run:
         path = self.checkpoint(which)
         tree, meta = checkpoint.read(path)
         made, present = meta["config"], json.loads(self.config.model_dump_json())
-        if changed := [key for key in present if key not in RUNTIME and made.get(key) != present[key]]:
+        assumed = {name: field.get_default() for name, field in Config.model_fields.items()}  # keys of later versions
+        if changed := [k for k in present if k not in RUNTIME and made.get(k, assumed[k]) != present[k]]:
             key = changed[0]
             raise UsageError(
                 f"{self.folder / 'config.yaml'}: {key} is {present[key]!r} but {path.name} was made with "
@@ -111,6 +112,10 @@ class Run:
         A run that is already finished stays as it is; one that was killed before its first checkpoint starts anew.
         """
         processes, source = Processes(), self.source()
+        if self.config.source.startswith(OBJECT) and self.density is None and not self.finished:
+            raise UsageError(
+                f"{self.folder}: its density was given as a Python object; pass it again: resume(folder, density=...)"
+            )
         begun = bool(checkpoint.listing(self.folder / "checkpoints"))
         trainer = self._restored(source, processes, "last") if begun else Trainer(self.config, source, processes)
         if not self.finished:
@@ -122,33 +127,36 @@ class Run:
     def sample(self, n: int, seed: int = 0, member: int = 0, which: str = "last", units: bool = True) -> np.ndarray:
         """n samples: in the data's own units (uint8 pictures, table columns), or in the network's with
         `units=False`."""
-        if n < 1:
-            raise UsageError(f"n: at least 1 sample, got {n}")
-        if not 0 <= member < self.config.population:
-            raise UsageError(f"member: got {member}; allowed: 0 to {self.config.population - 1}")
+        self._check_draw(n, member)
         trainer = self.trainer(which)
         x: Tensor = trainer.sample(n, seed=seed, member=member).cpu()
         return trainer.source.decode(x) if units else x.numpy()
 
-    def to_arviz(self, n: int = 4000, seed: int = 0, member: int = 0) -> Any:
+    def to_arviz(self, n: int = 4000, seed: int = 0, member: int = 0, which: str = "last") -> Any:
         """n samples of a density's run as `arviz.InferenceData`, with the log weights log u - log q as sample
-        statistics where the generator's density is known exactly. Needs the extra `arviz`.
+        statistics where the generator is a flow, whose density is exact. Needs the extra `arviz`.
 
         Raises `UsageError` for runs on data, and where ArviZ is not installed.
         """
-        from ganneal.engine.judging import log_density
+        from ganneal.engine.judging import drawn, exact_log_q
         from ganneal.export_arviz import to_arviz
 
-        trainer = self.trainer()
+        self._check_draw(n, member)
+        trainer = self.trainer(which)
         source = trainer.source
         if not isinstance(source, TargetSource):
             raise UsageError(f"{self.folder}: was trained on data; ArviZ is for samples of a density")
-        points, log_q = log_density(trainer, source, member, n, seed)
-        weights = None
-        if callable(log_q) and (self.density is not None or not self.config.source.startswith(OBJECT)):
+        points, log_q, weights = drawn(trainer, source, member, n, seed), exact_log_q(trainer, source, member), None
+        if log_q is not None and (self.density is not None or not self.config.source.startswith(OBJECT)):
             weights = source.target.value_and_score(points)[0] - log_q(points)
         about = {"target": source.name, "seed": seed, "run": str(self.folder)}
         return to_arviz(source.embedded(points), None, weights, about)
+
+    def _check_draw(self, n: int, member: int) -> None:
+        if n < 1:
+            raise UsageError(f"n: at least 1 sample, got {n}")
+        if not 0 <= member < self.config.population:
+            raise UsageError(f"member: got {member}; allowed: 0 to {self.config.population - 1}")
 
     @property
     def verdict(self) -> dict[str, Any] | None:
@@ -226,6 +234,10 @@ def fit_density(log_prob: Any, dim: int | None = None, watcher: training.Watcher
 
     Raises `UsageError` for a density that cannot be evaluated, has no gradient, or seems to have no finite integral.
     """
+    if not (is_density(log_prob) or (isinstance(log_prob, str) and is_target_text(log_prob))):
+        raise UsageError(
+            f"log_prob: expected a function, a density object, target:NAME or FILE.py:NAME, got {log_prob!r:.60}"
+        )
     return train(log_prob, watcher, **({} if dim is None else {"dim": dim}), **options)
 
 
@@ -303,9 +315,9 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def resume(folder: str | Path, watcher: training.Watcher | None = None) -> Run:
-    """Continue the training in a run folder."""
-    return Run(folder).resume(watcher)
+def resume(folder: str | Path, watcher: training.Watcher | None = None, density: Any = None) -> Run:
+    """Continue the training in a run folder; `density` is the Python object that a run of `fit_density` was given."""
+    return Run(folder, density).resume(watcher)
 
 
 __all__ = ["Run", "fit_density", "resume", "train"]

@@ -32,6 +32,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "lgan-rkl": LGAN,
     "lgan-wgan-gp": LGAN,
     "table": {**TOY, "source": ROWS},
+    "target": {**TOY, "source": "target:kidney"},
+    "target-reference": {**TOY, "source": "target:kidney"},
     "toy": TOY,
 }
 """What makes a recipe small enough for a test; a recipe that is not here is tested on a toy."""

@@ -16,7 +16,7 @@ from ganneal.data import open_source
 from ganneal.engine.config import complete
 from ganneal.engine.events import read
 from ganneal.engine.guard import PATIENCE, SIGNS, Guard
-from ganneal.engine.judging import log_density
+from ganneal.engine.judging import drawn, estimated_log_q, exact_log_q
 from ganneal.engine.pace import Pace, effective_share
 from ganneal.engine.trainer import Trainer
 from ganneal.errors import RunError, UsageError
@@ -107,6 +107,8 @@ def test_every_evaluation_of_a_density_is_counted(name: str, population: int, kn
     target = Target(
         name="counted", dim=2, log_prob=log_prob, opaque=True, centre=0 * one, scale=one, log_z=log_z
     )  # fmt: skip
+    if name == "replay":
+        population = 1
     source = open_source(target)
     source.look()  # type: ignore[attr-defined]
     made = trainer(name, source, population=population)
@@ -192,6 +194,8 @@ def test_fit_density_finds_a_density_far_from_the_origin(tmp_path: Path) -> None
     assert np.array_equal(again.sample(50), run.sample(50))  # drawing needs no density
     with pytest.raises(UsageError, match="pass it again"):
         again.trainer().advance(1)
+    with pytest.raises(UsageError, match="expected a function"):
+        gn.fit_density("ring8", dim=2)
     assert gn.Run(run.folder, log_prob).trainer().source.target.dim == 2  # type: ignore[attr-defined]
 
 
@@ -213,6 +217,8 @@ def test_the_run_folder_holds_the_frame_and_events_count_evaluations(tmp_path: P
         ({"objective": "jsd"}, "must be rkl"),
         ({"sampler": "score", "network": "mlp", "model_score": "exact"}, "model's score is not known"),
         ({"network": "flow", "latent": 5}, "latent=2"),
+        ({"sampler": "replay", "network": "mlp", "beta": "linear(1->0.2)"}, "must rise"),
+        ({"sampler": "replay", "network": "mlp", "population": 2}, "one cloud"),
         ({"latent_law": "uniform"}, "needs normal latent"),
         ({"compile": "on"}, "cannot be compiled"),
         ({"beta": "adaptive(1->0.05)"}, "hot to cold"),
@@ -320,8 +326,9 @@ def test_the_density_of_a_model_is_that_of_its_samples_in_the_users_coordinates(
     target = Target(name="f", dim=2, log_prob=lambda x: -x.square().sum(1), centre=centre, scale=scale)
     made = trainer(name, open_source(target))
     source = made.source
-    points, log_q = log_density(made, source, 0, 400, seed=3)  # type: ignore[arg-type]
-    values = log_q(points) if callable(log_q) else log_q
+    points, log_q = drawn(made, source, 0, 400, seed=3), exact_log_q(made, source, 0)  # type: ignore[arg-type]
+    values = log_q(points) if log_q else estimated_log_q(made, source, 0, 400, seed=3)  # type: ignore[arg-type]
+    assert values is not None
     sigma = math.sqrt(1 + made.noise() ** 2) * scale
     z = (points - centre) / sigma
     expected = -z.square().sum(1) / 2 - sigma.log().sum() - math.log(2 * math.pi)

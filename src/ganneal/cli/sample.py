@@ -46,7 +46,7 @@ def main(args: list[str]) -> int:
     if request.out.suffix == ".nc":
         from ganneal.export_arviz import save
 
-        save(run.to_arviz(request.n, request.seed, request.member), request.out)
+        save(run.to_arviz(request.n, request.seed, request.member, request.checkpoint), request.out)
         print(f"{request.n} samples in {request.out}")
         return 0
     source_columns = run.source().columns

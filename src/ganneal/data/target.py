@@ -129,6 +129,6 @@ def absent(text: str, dim: int) -> Target:
     """Stands for a density that is not at hand: sampling from a run needs none, continuing it does."""
 
     def refuse(x: Tensor) -> Tensor:
-        raise UsageError(f"{text}: the density was given as a Python object; pass it again to continue this run")
+        raise UsageError(f"{text}: the density was given as a Python object; pass it again: Run(folder, density)")
 
     return Target(name=text, dim=dim, log_prob=refuse, opaque=True)

@@ -43,10 +43,6 @@ class Learner:
         }  # fmt: skip
         self.source = source
         self.trainer = Trainer(settle(complete(given, "target"), source), source)
-        if dim == 1:  # a flow of one dimension has no last layer that starts at zero: all it has begins near zero here
-            for tree in (self.trainer.state.params, self.trainer.state.averages):
-                for value in tree["generator"].values():
-                    value.mul_(0.01)
 
     def looks(self, progress: Sequence[float], n: int) -> list[Look]:
         """Train to each progress in [0, 1] in turn, and look there with the same n latent draws.

@@ -87,6 +87,8 @@ def learning(
     particles = isinstance(source, TargetSource)
     if config.adaptive is not None and not particles:
         raise UsageError("beta: adaptive is for densities; for examples use linear(...) or geometric(...)")
+    if particles:
+        _check_replay(config)
     # the temperature of particles is their own, and the game has none
     likelihood, entropy = (schedule("0"), schedule("0")) if particles else config.lambdas()
     estimators = {
@@ -99,6 +101,18 @@ def learning(
 
     game = build_game(config, source, objective, penalties, estimators)
     return fresh, game, _cautions(config, game, estimators)
+
+
+def _check_replay(config: Config) -> None:
+    """Particles are one cloud, on a path from a Gaussian at beta 0 to the density at 1, and never go back."""
+    if config.population > 1:
+        raise UsageError("population: sampler replay has one cloud of particles; train its seeds one by one")
+    if config.beta is None or config.adaptive is not None:
+        return
+    path = schedule(config.beta)
+    values = [path(t) for t in path.knots]
+    if sorted(values) != values or values[-1] > 1:
+        raise UsageError(f"beta: for sampler replay it must rise and end at 1 at most, got {config.beta}")
 
 
 def build_game(

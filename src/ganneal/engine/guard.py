@@ -79,7 +79,7 @@ class Guard:
     def __post_init__(self) -> None:
         self.lr_scale = self.lr_scale or [1.0] * self.size
         self.rollbacks = self.rollbacks or [0] * self.size
-        self.strikes = self.strikes or {problem: [0] * self.size for problem in ADVICE}
+        self.strikes = {problem: [0] * self.size for problem in ADVICE} | self.strikes
 
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

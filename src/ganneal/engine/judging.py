@@ -1,5 +1,6 @@
 """The verdict on a sampler of a density: everything that `metrics.judge` says, with a reference, of every member."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from ganneal.data.target import TargetSource
 from ganneal.engine.batches import mix
 from ganneal.engine.trainer import Trainer
+from ganneal.metrics.importance import importance
 from ganneal.metrics.marginal import marginal_log_density
 from ganneal.metrics.sampler import Judgement, judge
 from ganneal.systems import SamplingGame
@@ -28,7 +30,7 @@ def judge_density(trainer: Trainer, source: TargetSource) -> dict[str, Any]:
     """All that `verdict.json` holds: tests, and under `samplers` the whole judgement of every member.
 
     The reference is exact draws or a stored sample where the target has them, otherwise a long parallel tempering run,
-    unless `reference` is off. Its evaluations of the density are counted by themselves.
+    unless `reference` is none. Its evaluations of the density are counted by themselves.
     """
     truth, spent = _reference(trainer, source)
     found = [_member(trainer, source, k, truth) for k in range(trainer.config.population)]
@@ -59,40 +61,52 @@ def judge_density(trainer: Trainer, source: TargetSource) -> dict[str, Any]:
     }
 
 
-def log_density(trainer: Trainer, source: TargetSource, member: int, n: int, seed: int) -> tuple[Tensor, Any]:
-    """(samples [n, d] in the target's coordinates, log q): a function where the generator is a flow, values where noise
-    on the samples makes them a mixture that can be integrated, None otherwise."""
-    x = trainer.sample(n, seed=seed, member=member).cpu()
-    points, game = source.coordinates(x), trainer.assembly.game
-    shift, generator = source.frame.log_det, trainer.generator(member)
-    if isinstance(game, SamplingGame) and game.exact_density:
+def drawn(trainer: Trainer, source: TargetSource, member: int, n: int, seed: int) -> Tensor:
+    """n samples [n, d] in the target's own coordinates, float64."""
+    return source.coordinates(trainer.sample(n, seed=seed, member=member).cpu())
 
-        def log_q(points: Tensor) -> Tensor:
-            with torch.no_grad():
-                inside = source.frame.inward(points).to(trainer.device, trainer.dtype)
-                value: Tensor = generator(inside, inverse=True).cpu().double()
-            return value - shift
 
-        return points, log_q
-    noise = trainer.noise(member)
-    if not isinstance(game, SamplingGame) or noise == 0 or source.shape[0] > MARGINAL_DIM:
-        return points, None
-    few = min(n, MARGINAL)
-    rng = torch.Generator().manual_seed(mix(seed, 14))
-    z = trainer.latents(n, seed)[:few].cpu()
+def exact_log_q(trainer: Trainer, source: TargetSource, member: int) -> Callable[[Tensor], Tensor] | None:
+    """log q as a function of points [b, d] in the target's coordinates, where the generator is a flow; else None."""
+    game = trainer.assembly.game
+    if not isinstance(game, SamplingGame) or not game.exact_density:
+        return None
+    generator, shift = trainer.generator(member), source.frame.log_det
+
+    def log_q(points: Tensor) -> Tensor:
+        with torch.no_grad():
+            inside = source.frame.inward(points).to(trainer.device, trainer.dtype)
+            value: Tensor = generator(inside, inverse=True).cpu().double()
+        return value - shift
+
+    return log_q
+
+
+def estimated_log_q(trainer: Trainer, source: TargetSource, member: int, n: int, seed: int) -> Tensor | None:
+    """Estimates of log q [n] at `drawn(..., n, seed)`, where noise makes the samples of a generator a mixture over its
+    latent law, in few dimensions; else None."""
+    game, noise = trainer.assembly.game, trainer.noise(member)
+    if not isinstance(game, SamplingGame) or game.exact_density or noise == 0 or source.shape[0] > MARGINAL_DIM:
+        return None
+    x = trainer.sample(n, seed=seed, member=member).cpu().to(trainer.dtype)
+    z, rng = trainer.latents(n, seed).cpu(), torch.Generator().manual_seed(mix(seed, 14))
     values = marginal_log_density(
-        generator, x[:few].to(trainer.dtype), z, noise, DRAWS, rng, starts=STARTS, prior_share=PRIOR_SHARE
+        trainer.generator(member), x, z, noise, DRAWS, rng, starts=STARTS, prior_share=PRIOR_SHARE
     )
-    return points[:few], values - shift
+    return values - source.frame.log_det
 
 
 def _member(trainer: Trainer, source: TargetSource, member: int, truth: Tensor | None) -> Judgement:
-    config = trainer.config
-    points, log_q = log_density(trainer, source, member, SAMPLES, seed=2)
-    return judge(
-        source.target, points, log_q, truth, seed=mix(config.seed, 9, member) % 2**31, permutations=config.permutations,
-        level=config.level / config.population, estimated_log_q=isinstance(log_q, Tensor),
+    config, level = trainer.config, trainer.config.level / trainer.config.population
+    found = judge(
+        source.target, drawn(trainer, source, member, SAMPLES, seed=2), exact_log_q(trainer, source, member), truth,
+        seed=mix(config.seed, 9, member) % 2**31, permutations=config.permutations, level=level,
     )  # fmt: skip
+    log_q = estimated_log_q(trainer, source, member, MARGINAL, seed=3)
+    if log_q is None:
+        return found
+    log_u = source.target.value_and_score(drawn(trainer, source, member, MARGINAL, seed=3))[0].double()
+    return replace(found, importance=importance(log_u - log_q, level=level), log_q_estimated=True)
 
 
 def _reference(trainer: Trainer, source: TargetSource) -> tuple[Tensor | None, int]:

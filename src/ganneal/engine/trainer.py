@@ -372,9 +372,9 @@ class Trainer:
             self.state.slots.setdefault(player, {})
         self.guard = Guard(self.config.population, **meta["guard"])
         self.step = meta["step"]
-        self.looked = meta["looked"]
+        self.looked = meta.get("looked", 0)
         if isinstance(self.source, TargetSource):
-            self.source.spent.update(meta["spent"])
+            self.source.spent.update(meta.get("spent", {}))
         if self.pace is not None:
             self.pace = Pace(self.pace.schedule, self.pace.clock, self.pace.size, **meta["pace"])
             self.assembly.coefficients.held = self.pace.lambdas()

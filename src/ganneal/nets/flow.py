@@ -60,9 +60,9 @@ def _log_normal(z: Tensor) -> Tensor:
 class FlowArchitecture:
     """`flow(kind=auto, layers=8, width=64)`: vectors, with as many latent coordinates as an example has.
 
-    kind    affine (RealNVP: Dinh et al. 2017), spline (rational quadratic: Durkan et al. 2019; finds many wells where
-            affine couplings do not, three times slower in two dimensions and ten times in thirty, and no change
-            of a coordinate beyond 5 units of its frame), or auto: affine, and spline in one dimension
+    kind    affine (RealNVP: Dinh et al. 2017); spline (rational quadratic: Durkan et al. 2019), which finds many wells
+            where affine couplings do not, in slower steps, and does not change a coordinate beyond 5 units of its
+            frame; or auto: affine, and spline in one dimension
     The critic, where a game has one, is an MLP of twice the width. The density of samples is exact, so that importance
     weights, effective sample size and log Z are too.
     """
