@@ -279,7 +279,9 @@ def open_configured(settled: Config, folder: Path, density: Any = None) -> Sourc
     if stored.is_file():
         with np.load(stored, allow_pickle=False) as arrays:
             frame = Frame(torch.from_numpy(arrays["centre"]), torch.from_numpy(arrays["factor"]))
-        if settled.source.startswith(OBJECT) and density is None:
+        file, _, name = settled.source.rpartition(":")
+        gone = name and file.endswith(".py") and not Path(file).is_file()  # relative to where the run was started
+        if density is None and (settled.source.startswith(OBJECT) or gone):
             return TargetSource(
                 name=settled.source, kind="target", shape=(len(frame.centre),), size=None, given=frame,
                 target=absent(settled.source, len(frame.centre)),

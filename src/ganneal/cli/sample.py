@@ -46,7 +46,10 @@ def main(args: list[str]) -> int:
     if request.out.suffix == ".nc":
         from ganneal.export_arviz import save
 
-        save(run.to_arviz(request.n, request.seed, request.member, request.checkpoint), request.out)
+        data = run.to_arviz(request.n, request.seed, request.member, request.checkpoint)
+        save(data, request.out)
+        if "sample_stats" not in data.groups():
+            print("note: without log weights, as the density of the samples, or the target's, is not at hand")
         print(f"{request.n} samples in {request.out}")
         return 0
     source_columns = run.source().columns

@@ -69,6 +69,11 @@ class TargetSource(Source):
         return Framed(self.target, self.frame)
 
     @property
+    def needs_reference(self) -> bool:
+        """Whether there is neither an exact sampler nor a stored sample to compare with."""
+        return self.target.draw is None and self.target.reference is None
+
+    @property
     def landmarks(self) -> tuple[Tensor | None, float | None]:
         """Modes in the user's coordinates, without a width."""
         modes = self.target.modes
@@ -129,6 +134,9 @@ def absent(text: str, dim: int) -> Target:
     """Stands for a density that is not at hand: sampling from a run needs none, continuing it does."""
 
     def refuse(x: Tensor) -> Tensor:
-        raise UsageError(f"{text}: the density was given as a Python object; pass it again: Run(folder, density)")
+        raise UsageError(
+            f"{text}: the density is not at hand (a Python object, or a file that is not where it was); pass it again: "
+            f"Run(folder, density)"
+        )
 
     return Target(name=text, dim=dim, log_prob=refuse, opaque=True)

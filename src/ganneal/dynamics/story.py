@@ -31,6 +31,8 @@ from ganneal.targets import Target, check, open_target
 
 CELLS = {1: 600, 2: 200}
 STEPS = {1: 2000, 2: 600}
+COARSE = 0.05
+"""Error of log Z on the grid beyond which curves are not those of the density."""
 FINE = 4
 """Points of the density's curves for each frame."""
 SHARE = 0.1
@@ -148,6 +150,7 @@ def fokker_planck_story(
     watch("the box")
     box = box_of(opened, source.frame, hottest, cells or CELLS[opened.dim])
     psi = finite_potential(opened, box)
+    _check_grid(opened, psi, box)
     begin = begin.settled(opened, psi, box)
     if begin.mean is not None and begin.std is not None:
         m, s = (torch.tensor([v], dtype=torch.float64) for v in (begin.mean, begin.std))
@@ -250,6 +253,18 @@ def _path(beta: Any) -> Schedule:
         if not path(t) > 0:
             raise UsageError(f"beta: is {path(t):g} at progress {t:g}; allowed: positive numbers")
     return path
+
+
+def _check_grid(target: Target, psi: Tensor, box: Box) -> None:
+    """Raises `UsageError` where log Z on the grid shows that its cells are too coarse for the density."""
+    if target.log_z is None:
+        return
+    off = log_partition(psi, box, 1.0) - target.log_z
+    if abs(off) > COARSE:
+        raise UsageError(
+            f"{target.name}: the grid is too coarse, log Z on it is off by {off:.2g}; use --grid with more cells, or a "
+            f"schedule that begins at a larger beta, so that the box is smaller"
+        )
 
 
 def _one_digit(value: float) -> float:

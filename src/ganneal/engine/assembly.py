@@ -100,7 +100,7 @@ def learning(
         return build_game(config, source, objective, penalties, estimators).nets
 
     game = build_game(config, source, objective, penalties, estimators)
-    return fresh, game, _cautions(config, game, estimators)
+    return fresh, game, [] if particles else _cautions(config, game, estimators)
 
 
 def _check_replay(config: Config) -> None:

@@ -112,7 +112,7 @@ def _member(trainer: Trainer, source: TargetSource, member: int, truth: Tensor |
 def _reference(trainer: Trainer, source: TargetSource) -> tuple[Tensor | None, int]:
     """(samples to compare with, evaluations they cost); no samples where `judge` finds its own, or none are wanted."""
     target = source.target
-    if target.draw is not None or target.reference is not None or trainer.config.reference == "none":
+    if not source.needs_reference or trainer.config.reference == "none":
         return None, 0
     from ganneal.diffusion import reference
 

@@ -218,6 +218,11 @@ class Recorder:
 
     def finish(self) -> dict[str, Any]:
         """The verdict, the last samples, and the end."""
+        if isinstance(self.source, TargetSource) and self.source.needs_reference and self.config.reference == "auto":
+            self.watcher.noted(
+                "judging: a parallel tempering run of some 5 million evaluations stands for the truth; "
+                "--reference none leaves it out"
+            )
         n = max(len(self.held), 2500 if self.source.modes is not None else 0)
         found = (
             judge_density(self.trainer, self.source)

@@ -115,6 +115,8 @@ class Judgement:
             return "no ESS and no log Z without log q"
         found = self.importance.sentence().rstrip(".").replace("; ", ", ")
         truth = "no exact value known" if self.log_z_true is None else f"exactly {self.log_z_true:.5g}"
+        if self.log_z_true is None and {"mmd", "energy"} & {*self.rejected}:
+            truth += "; the estimate is that of the part that the samples cover"
         return f"{found} ({truth}{', log q itself estimated' if self.log_q_estimated else ''})"
 
     def _shares(self) -> str:
