@@ -55,14 +55,28 @@ class Game(Protocol):
         ...
 
 
-def bind(nets: Mapping[str, nn.Module], params: Mapping[str, Tensors], buffers: Mapping[str, Tensors]) -> Nets:
-    """Callables that evaluate each architecture on the given parameters instead of its own."""
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """An architecture evaluated on given parameters instead of its own. Losses only call it; a penalty on the field
+    of the game also differentiates in `params`, by way of `at`."""
 
-    def bound(name: str) -> Callable[..., Any]:
-        module, values = nets[name], {**params[name], **buffers.get(name, {})}
-        return lambda *args, **kwargs: functional_call(module, values, args, kwargs)
+    module: nn.Module
+    params: Tensors
+    buffers: Tensors
 
-    return {name: bound(name) for name in nets}
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return functional_call(self.module, {**self.params, **self.buffers}, args, kwargs)
+
+    def at(self, params: Tensors) -> "Bound":
+        """The same architecture on other parameters."""
+        return Bound(self.module, params, self.buffers)
+
+
+def bind(
+    nets: Mapping[str, nn.Module], params: Mapping[str, Tensors], buffers: Mapping[str, Tensors]
+) -> dict[str, Bound]:
+    """Every architecture on the given parameters."""
+    return {name: Bound(nets[name], params[name], buffers.get(name, {})) for name in nets}
 
 
 def input_gradient(net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,6 @@ class Clock:
         moved = _Mapped(self.beta, self.clock)
         return (moved, zero) if self.clock == "likelihood" else (zero, moved)
 
-
     @staticmethod
     def at(beta: float, clock: str) -> tuple[float, float]:
         """(lambda_likelihood, lambda_entropy) at one beta."""

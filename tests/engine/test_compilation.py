@@ -23,6 +23,9 @@ from ganneal.engine.config import complete
 from ganneal.engine.trainer import BLOCK, Trainer
 
 def trainer(**options):
+    if "sampler" in options:
+        options = {"source": "target:kidney", "batch": 16, "steps": 40, "latent": 2, **options}
+        return Trainer(complete(options, "target-reference"), open_source("target:kidney"))
     source = open_source("ring8")
     options = {"source": "ring8", "batch": 16, "steps": 40, "network": "mlp(width=16, depth=1)", **options}
     return Trainer(complete(options, "toy"), source)
@@ -89,6 +92,12 @@ def test_a_compiled_step_is_the_step_and_is_compiled_once(options: str, graphs: 
     found = result(f"compared({options})", cache)
     assert found["worst"] < 1e-4
     assert found["graphs"] == graphs
+
+
+@pytest.mark.parametrize("sampler", ["reference", "weighted", "score"])
+def test_a_compiled_sampler_of_a_density_is_the_sampler(sampler: str, cache: Path) -> None:
+    """The frame, the density and its score are inside the step."""
+    assert result(f"compared(sampler={sampler!r})", cache)["worst"] < 1e-3
 
 
 def test_a_training_never_gets_the_step_of_another_one(cache: Path) -> None:

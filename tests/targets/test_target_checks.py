@@ -73,7 +73,7 @@ PROPER = [
 @pytest.mark.parametrize(("function", "dim"), PROPER, ids=range(len(PROPER)))
 def test_proper_densities_pass(function, dim):
     for seed in range(5):
-        check(open_target(function, dim), generator(seed))
+        assert check(open_target(function, dim), generator(seed)) is None
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_proper_densities_pass(function, dim):
      "lj13(trap=0.001)", "many_well(dim=250)", "gaussian(dim=20, correlation=0.9999)", "logistic(prior=none)"],
 )  # fmt: skip
 def test_heavy_wide_and_high_dimensional_targets_pass(text):
-    check(open_target(text), generator())
+    assert check(open_target(text), generator()) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ganneal.penalties import InputGradientPenalty, Penalty
+from ganneal.penalties import Penalty, Weighted
 from ganneal.schedules import Schedule
 from ganneal.temperature import members
 
@@ -21,7 +21,7 @@ class Coefficients:
     """
 
     def __init__(self, schedules: Mapping[str, Schedule], penalties: Iterable[Penalty], ema: float, size: int | None):
-        self.lazy = {p.name: p for p in penalties if isinstance(p, InputGradientPenalty)}
+        self.lazy = {p.name: p for p in penalties if isinstance(p, Weighted)}
         self.schedules = {**schedules, **{name: p.weight for name, p in self.lazy.items()}}
         self.ema, self.size = ema, size
         self.held: dict[str, list[float]] = {}

@@ -73,6 +73,12 @@ class Config(BaseModel):
     score_warmup: int = Field(0, ge=0)
     """Examples on which the data score is trained alone before the game begins."""
 
+    system: str = "gan"
+    """Which game: gan (one generator, one critic), or a system with more players."""
+    critic: str = "single"
+    """What the critic sees at once: single examples, pack(size=2), minibatch(kernels=16, dims=8)."""
+    augment: str = "none"
+    """Augmentation of data and samples alike before the critic, differentiable."""
     network: str = "mlp"
     """Networks of generator and critic: mlp(width=, depth=), dcgan(width=), residual(width=), flow(kind=, layers=)."""
     latent: int = Field(16, ge=0, le=4096)

@@ -171,7 +171,7 @@ def copy_member(state: State, good: State, member: int, stacked: bool) -> None:
             elif not stacked:
                 value.copy_(source[key])
 
-    for name in ("params", "buffers", "slots", "averages"):
+    for name in ("params", "buffers", "slots", "averages", "memory"):
         copy(getattr(state, name), getattr(good, name))
 
 

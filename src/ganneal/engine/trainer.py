@@ -34,6 +34,8 @@ BLOCK = 4
 """Members of a population that are stepped together on a CPU (measured: benchmarks/steps.py)."""
 REPLAY = 5
 """Steps between moves of the particles that stand for data."""
+PARTS = ("params", "buffers", "slots", "averages", "memory")
+"""The parts of a state, as a checkpoint names them."""
 LAMBDAS = ("lambda_likelihood", "lambda_entropy")
 REFERENCE = 256
 """Latent draws whose statistics batch normalisation uses when samples are drawn."""
@@ -80,6 +82,7 @@ class Trainer:
         )
         params, buffers = initialise(config, source, self.assembly, self.dtype, self.device)
         self.state = self.play.start(params, buffers, averaged=("generator",))
+        self.state.memory = self.assembly.solver.start(self.play, self.state)
         plan = [game.draws[p] for p in self.assembly.solver.plan(game.players)]
         self.replay: Replay | None = None
         if isinstance(source, TargetSource) and config.sampler == "replay":
@@ -343,7 +346,7 @@ class Trainer:
     def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(tensors, counters): all that is needed to continue bit by bit."""
         streams, position = self.batches.state()
-        tree = {name: getattr(self.state, name) for name in ("params", "buffers", "slots", "averages")}
+        tree = {name: getattr(self.state, name) for name in PARTS}
         data = {"shape": list(self.source.shape), "size": self.source.size}
         tree |= {} if self.replay is None else {"replay": self.replay.state()[0]}
         return {**tree, "streams": streams}, {
@@ -366,7 +369,7 @@ class Trainer:
             )
 
         self.batches.restore(tree["streams"], meta["position"])
-        self.state = State(**{name: put(tree.get(name, {})) for name in ("params", "buffers", "slots", "averages")})
+        self.state = State(**{name: put(tree.get(name, {})) for name in PARTS})
         for player in self.play.players:
             self.state.buffers.setdefault(player, {})
             self.state.slots.setdefault(player, {})

@@ -1,8 +1,21 @@
 """Penalties and constraints on the critic."""
 
+from typing import Protocol, runtime_checkable
+
 from ganneal.parts import Registry
 from ganneal.penalties.input_gradient import InputGradientPenalty, gp, r1, r1r2, r2, sgp
 from ganneal.penalties.lipschitz import Clip, Spectral, clip, spectral
+from ganneal.schedules import Each, Schedule
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A penalty with a coefficient: a schedule of its weight, applied on every k-th step with k times the weight."""
+
+    name: str
+    weight: Schedule | Each
+    every: int
+
 
 Penalty = InputGradientPenalty | Spectral | Clip
 
@@ -14,6 +27,7 @@ __all__ = [
     "InputGradientPenalty",
     "Penalty",
     "Spectral",
+    "Weighted",
     "clip",
     "gp",
     "r1",

@@ -158,6 +158,7 @@ def side_by_side(
 
 
 def entitle(axis: Any, title: str, colour: str) -> None:
+    """The title of a panel: large in the colour of what it shows, small in ink."""
     axis.set_title(title, fontsize=SIZE["head"] if colour != LIGHT["ink"] else SIZE["label"], color=colour, pad=5)
 
 
@@ -211,12 +212,14 @@ def _around(axis: Any, values: Sequence[float]) -> None:
 
 
 def colour_map() -> Any:
+    """Colours of a density, from paper to ink."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("density", MAP)
 
 
 def handle(colour: str, label: str, dashed: bool = False) -> Any:
+    """A line for a legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, lw=1.8, ls=(0, (3, 1.5)) if dashed else "-", label=label)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ganneal.errors import UsageError
-from ganneal.solvers.play import Batch, Coefficients, Play, State
+from ganneal.solvers.play import Batch, Coefficients, Play, Solver, State
 
 
 @dataclass(frozen=True)
-class Alternating:
+class Alternating(Solver):
     """Every other player n_critic times, then the generator, each against the others' newest parameters.
 
     One gradient evaluation per player and move. Two time scales come from the players' learning rates (Heusel et al.
@@ -32,7 +32,7 @@ class Alternating:
 
 
 @dataclass(frozen=True)
-class Simultaneous:
+class Simultaneous(Solver):
     """All players at once, each against the others' parameters of before the step: the Euler method for the game's
     field."""
 

@@ -2,9 +2,10 @@
 hidden here."""
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,12 +21,14 @@ ByPlayer = dict[str, Tensors]
 @dataclass
 class State:
     """All of a game in progress that lives in tensors: per player its parameters, buffers, optimizer slots, and
-    running averages."""
+    running averages; and what the solver remembers between steps. Every tensor of a population has the axis of members
+    first."""
 
     params: ByPlayer
     buffers: ByPlayer
     slots: dict[str, Slots]
     averages: ByPlayer = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def clone(self) -> "State":
         """A copy that shares nothing."""
@@ -33,25 +36,39 @@ class State:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "State":
         """The state with `function` applied to every tensor."""
-        return State(*(_map(part, function) for part in (self.params, self.buffers, self.slots, self.averages)))
+        parts = (self.params, self.buffers, self.slots, self.averages, self.memory)
+        return State(*(_map(part, function) for part in parts))
 
 
 def _map(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return {k: _map(v, function) for k, v in tree.items()} if isinstance(tree, dict) else function(tree)
 
 
-class Solver(Protocol):
-    """Turns losses into steps.
+class Solver(ABC):
+    """Turns losses into steps."""
 
-    plan    names the player of every batch that one step consumes, in order
-    step    moves `state` in place; returns the losses by player, on the device, unread
-    """
+    @abstractmethod
+    def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
+        """The player of every batch that one step consumes, in order."""
 
-    def plan(self, players: tuple[str, ...]) -> tuple[str, ...]: ...
-
+    @abstractmethod
     def step(
         self, play: "Play", state: State, batches: tuple[Batch, ...], coefficients: Coefficients
-    ) -> dict[str, Tensor]: ...
+    ) -> dict[str, Tensor]:
+        """Move `state` in place; returns the losses by player, on the device, unread."""
+
+    def start(self, play: "Play", state: State) -> dict[str, Any]:
+        """What the solver remembers between steps, as nested dictionaries of tensors, before the first step."""
+        return {}
+
+    def evaluations(self, players: tuple[str, ...]) -> int:
+        """Gradients of a loss on one batch that one step computes: what solvers are compared at. By default one for
+        every batch."""
+        return len(self.plan(players))
+
+    def check(self, game: Game) -> None:
+        """Raise `UsageError` if this solver cannot play that game, with the nearest combination that works."""
+        return None
 
 
 class Play:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ganneal.game import Nets
@@ -24,7 +25,10 @@ class ExactGame(SamplingGame):
         x, log_q = nets["generator"](batch["z"], density=True)
         return self.free_energy(log_q, self.log_density(x), coefficients)
 
-    def log_model(self, nets: Nets, x: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """log q(x), from the latent coordinates that x was made of."""
-        log_q: Tensor = nets["generator"](batch["z"], density=True)[1]
-        return log_q
+    @torch.no_grad()
+    def weighing(
+        self, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """(log u, log q) [B] of samples, both exact."""
+        x, log_q = nets["generator"](batch["z"], density=True)
+        return self.density.value_and_score(x)[0], log_q

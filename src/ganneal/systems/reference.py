@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganneal.game import Draw, Nets, Tensors
 from ganneal.nets import moment_loss
-from ganneal.objectives import OBJECTIVES
+from ganneal.objectives.log_ratio import rkl
 from ganneal.penalties import Penalty
 from ganneal.systems.critic import CriticTerms
 from ganneal.systems.sampling import SamplingGame
@@ -108,4 +108,4 @@ class ReferenceGame(SamplingGame):
 
     @property
     def _terms(self) -> CriticTerms:
-        return CriticTerms(OBJECTIVES.build("rkl"), self.penalties)
+        return CriticTerms(rkl(), self.penalties)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganneal.game import Draw, Nets, Tensors
-from ganneal.objectives import OBJECTIVES
+from ganneal.objectives.log_ratio import rkl
 from ganneal.penalties import Penalty
 from ganneal.systems.critic import CriticTerms
 from ganneal.systems.sampling import SamplingGame
@@ -59,10 +59,6 @@ class WeightedGame(SamplingGame):
         log_r = -noise.square().sum(1) / 2 - self.dim * (math.log(self.width) + math.log(2 * math.pi) / 2)
         return beta * self.density.value_and_score(self.width * noise)[0] - log_r
 
-    def log_model(self, nets: Nets, x: Tensor, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """None: the critic knows log rho only relative to mu_beta."""
-        return None
-
     def project(self, player: str, params: Tensors, buffers: Tensors) -> None:
         """Weight clipping or a power iteration after a step of the critic."""
         if player == "critic":
@@ -76,4 +72,4 @@ class WeightedGame(SamplingGame):
 
     @property
     def _terms(self) -> CriticTerms:
-        return CriticTerms(OBJECTIVES.build("rkl"), self.penalties)
+        return CriticTerms(rkl(), self.penalties)

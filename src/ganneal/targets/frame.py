@@ -1,6 +1,6 @@
 """The coordinates in which a sampler works: x = centre + factor y, so that y is about standard normal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,14 +10,27 @@ from ganneal.errors import UsageError
 from ganneal.targets.target import Target
 
 FAR = 1000.0
+"""Widths between the centre and 0 beyond which positions are worked out in float64."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An affine change of coordinates: centre [d], factor [d, d] lower triangular with a positive diagonal, float64."""
+    """An affine change of coordinates: centre [d], factor [d, d] lower triangular with a positive diagonal, float64.
+
+    log_det    log |det factor|: a density of x is divided by this factor's exponential to become one of x from one of y
+    far        whether positions need more digits than float32 has: the centre is many widths away from 0
+    Both are numbers made once, since a compiled step cannot read one out of a tensor.
+    """
 
     centre: Tensor
     factor: Tensor
+    log_det: float = field(init=False)
+    far: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        widths = self.factor.diagonal()
+        object.__setattr__(self, "log_det", float(widths.log().sum()))
+        object.__setattr__(self, "far", bool((self.centre.abs() > FAR * widths).any()))
 
     def outward(self, y: Tensor) -> Tensor:
         """The target's coordinates x [b, d] of y [b, d]."""
@@ -26,16 +39,6 @@ class Frame:
     def inward(self, x: Tensor) -> Tensor:
         """The frame's coordinates y [b, d] of x [b, d]."""
         return torch.linalg.solve_triangular(self.factor.to(x), (x - self.centre.to(x)).mT, upper=False).mT
-
-    @property
-    def far(self) -> bool:
-        """Whether positions need more digits than float32 has: the centre is many widths away from 0."""
-        return bool((self.centre.abs() > FAR * self.factor.diagonal()).any())
-
-    @property
-    def log_det(self) -> float:
-        """log |det factor|: a density of x is divided by this factor's exponential to become one of x from one of y."""
-        return float(self.factor.diagonal().log().sum())
 
 
 def frame_of(target: Target) -> Frame:

@@ -134,7 +134,7 @@ def _module(path: Path, text: str) -> ModuleType:
         spec.loader.exec_module(module)
     except SystemExit as error:
         raise UsageError(f"{text}: the file ends the program when it is imported (exit {error.code})") from error
-    except Exception as error:
+    except Exception as error:  # a user's file may raise anything: it is told, with its traceback
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         told = f"{text}: cannot be imported: {type(error).__name__}: {error}{where}"
         raise UsageError(f"{told}\n{user.last_lines(error)}".rstrip()) from error

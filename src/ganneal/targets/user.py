@@ -198,7 +198,7 @@ def called(function: Callable[[], Any], name: str) -> Any:
         return function()
     except UsageError:
         raise
-    except Exception as error:
+    except Exception as error:  # a user's function may raise anything: it is told, with its traceback
         raise _Raised(f"{name}: raised {type(error).__name__}: {error}\n{last_lines(error)}") from error
 
 

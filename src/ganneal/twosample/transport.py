@@ -188,6 +188,7 @@ def _moved(cost: Tensor, p: float) -> dict[str, Any]:
 
 
 def prepared(x: Tensor, y: Tensor, p: float) -> Tensor:
+    """Both samples in one pool [m + n, d]. Raises `UsageError` where p, or a distance to its power, is out of range."""
     if not 1 <= p <= 10:
         raise UsageError(f"p: got {p}; allowed: from 1 to 10")
     pool = pooled(x, y)
@@ -199,6 +200,7 @@ def prepared(x: Tensor, y: Tensor, p: float) -> Tensor:
 def result(
     name: str, found: Permuted, value: float, m: int, n: int, seed: int, level: float, details: dict[str, Any]
 ) -> TestResult:  # fmt: skip
+    """The outcome of a permutation test of one of the distances."""
     return TestResult(
         name=name, statistic=value, pvalue=found.pvalue, level=level, m=m, n=n, permutations=len(found.values),
         seed=seed, null=found.null, details=details,
