@@ -12,6 +12,7 @@ import parts
 from pydantic_core import PydanticUndefined
 from sphinx.util import logging
 
+import stabilisers
 from ganneal.cli import VERBS, usage
 from ganneal.engine.config import Config, recipes
 
@@ -40,6 +41,7 @@ def _write_all(app: Any) -> None:
     for path in folder.iterdir():
         if path.name not in pages:
             path.unlink()
+    stabilisers.write(Path(app.srcdir))
     readme = Path(app.srcdir).parent / "README.md"
     text = readme.read_text(encoding="utf-8")
     if parts.written(text) != text:

@@ -12,6 +12,7 @@ from ganneal.errors import GannealError, RunError, UsageError
 
 if TYPE_CHECKING:
     from ganneal.api import Run, fit_density, resume, train
+    from ganneal.comparing import compare
     from ganneal.data import open_source
     from ganneal.evaluation import evaluate
     from ganneal.twosample import mmd_test, run_tests
@@ -24,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _LAZY = {
     "Run": "api",
+    "compare": "comparing",
     "evaluate": "evaluation",
     "fit_density": "api",
     "mmd_test": "twosample",
@@ -48,6 +50,7 @@ __all__ = [
     "Run",
     "RunError",
     "UsageError",
+    "compare",
     "evaluate",
     "fit_density",
     "mmd_test",

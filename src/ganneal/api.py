@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +19,12 @@ from ganneal.engine.folder import create
 from ganneal.engine.processes import Processes
 from ganneal.engine.trainer import Trainer
 from ganneal.engine.training import npz
-from ganneal.errors import RunError, UsageError
+from ganneal.errors import GannealError, RunError, UsageError
 from ganneal.nets import FlowArchitecture
 from ganneal.targets import Frame, is_target_text
+
+if TYPE_CHECKING:
+    from ganneal.engine.diagnosis import Diagnosis
 
 OBJECT = "object:"
 """Prefix of a density that was given as a Python object and cannot be opened by its name."""
@@ -163,6 +167,26 @@ class Run:
         """The contents of `verdict.json`, or None before the end of training."""
         path = self.folder / "verdict.json"
         return checkpoint.read_json(path) if path.exists() else None
+
+    def diagnosis(self, examine: bool = True, spectrum: bool = False) -> "Diagnosis":
+        """What is wrong with the training so far, with what shows it and what to try next; also of a run that is going
+        on or has failed. Without `examine` from its events and verdict alone, not from its checkpoint and data; with
+        `spectrum` also from the eigenvalues of its game."""
+        from ganneal.dynamics import run_spectrum
+        from ganneal.engine import diagnosis, events, examination, records
+
+        looks, notes, everyone = {}, [], range(self.config.population)
+        if examine:
+            try:
+                trainer = self.trainer()
+                looks = {k: examination.examine(trainer, k) for k in everyone}
+                if spectrum:
+                    looks = {k: replace(looks[k], spectrum=run_spectrum(self.folder, member=k)) for k in everyone}
+            except GannealError as error:
+                notes.append(f"the checkpoint was not looked at{' further' if looks else ''}: {error}")
+        log = events.read(self.folder / "events.jsonl")
+        found = diagnosis.diagnose(records.records(self.config, log, self.verdict, looks))
+        return replace(found, notes=(*found.notes, *notes))
 
     def report(self) -> Path:
         """Write `report.html` and return its path."""

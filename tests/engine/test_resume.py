@@ -35,6 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "target": {**TOY, "source": "target:kidney"},
     "target-reference": {**TOY, "source": "target:kidney"},
     "toy": TOY,
+    "wgan-clip": {**TOY, "network": "mlp(width=16, depth=2)"},
 }
 """What makes a recipe small enough for a test; a recipe that is not here is tested on a toy."""
 

@@ -47,3 +47,19 @@ def test_test_statistics_are_drawn_once_there_are_two() -> None:
     chart = charts([one, {**one, "examples": 6, "reference": None}])[0]
     assert [(s["values"], s["dash"]) for s in chart["series"]] == [([0.0, None], True), ([0.1, 0.1], False)]
     assert charts([]) == []
+
+
+def test_the_distance_that_a_witness_tells() -> None:
+    """Raw looks and their running median, which one outlier does not move."""
+    values = [1.0] * 10 + [50.0] + [1.0] * 10
+    events = [{"event": "step", "examples": k, "signs": {"distance": v}} for k, v in enumerate(values, 1)]
+    (chart,) = charts(events)
+    raw, median = chart["series"]
+    assert (chart["id"], raw["label"], median["label"]) == ("distance", "each look", "running median")
+    assert raw["values"] == values
+    assert median["values"] == [1.0] * 21
+    population = [{**e, "signs": {"distance": [1.0, 3.0]}} for e in events]
+    *members, median = charts(population)[0]["series"]
+    assert [m["values"][0] for m in members] == [1.0, 3.0]
+    assert median["values"] == [2.0] * 21
+    assert charts([{"event": "step", "examples": 1, "signs": {"gap": 1.0}}]) == []

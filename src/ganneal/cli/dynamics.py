@@ -1,7 +1,6 @@
-"""`ganneal dynamics fokker-planck`."""
+"""`ganneal dynamics SUBJECT`: the Fokker-Planck equation here, games and runs in `ganneal.cli.laboratory`."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from pydantic import BaseModel, Field
 
+from ganneal.cli import laboratory
 from ganneal.cli.arguments import parse
+from ganneal.cli.outputs import free_for
 from ganneal.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 SUBJECTS = {
     "fokker-planck": "one law of motion three ways: density, particles, generator",
+    **laboratory.GAMES,
 }
+RUN = "a run folder: the spectrum of its game at a checkpoint"
 ROWS = 7
 """Moments in the printed table."""
 
@@ -63,15 +66,17 @@ class FokkerPlanck(BaseModel, use_attribute_docstrings=True):
 
 def usage() -> str:
     """The page of `ganneal dynamics --help`."""
-    subjects = "\n".join(f"  {name:<16}{line}" for name, line in SUBJECTS.items())
+    subjects = "\n".join(f"  {name:<21}{line}" for name, line in {**SUBJECTS, "RUN": RUN}.items())
     return f"""usage: ganneal dynamics SUBJECT [arguments]
 
-What happens in time while a temperature changes, as a picture, an animation and numbers.
+What happens in time: while a temperature changes; near the equilibrium of a game that is solved exactly, under any
+objective, penalty and solver; and at a checkpoint of a trained run. As pictures and numbers.
 
 {subjects}
 
 `ganneal dynamics SUBJECT --help` shows its arguments.
 Example: ganneal dynamics fokker-planck --target double_well --beta "linear(0.05->1, hold=0.2)"
+Example: ganneal dynamics dirac --objective jsd --penalty "r1(gamma=0.5)" --solver alternating
 """
 
 
@@ -80,6 +85,9 @@ def main(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0 if args else 2
+    found = laboratory.subject(args[0])
+    if found:
+        return (laboratory.run if found == "run" else laboratory.game)(args)
     if args[0] not in SUBJECTS:
         raise UsageError(f"unknown subject '{args[0]}': {nearest(args[0], SUBJECTS)}; see `ganneal dynamics --help`")
     return _fokker_planck(args[1:])
@@ -88,9 +96,9 @@ def main(args: list[str]) -> int:
 def _fokker_planck(args: list[str]) -> int:
     example = 'ganneal dynamics fokker-planck --target kidney --beta "linear(0.05->1, hold=0.2)" --animation kidney.gif'
     request = parse(FokkerPlanck, "dynamics fokker-planck", args, example)
-    _writable(request.out, (".png",), request.force)
+    free_for(request.out, (".png",), request.force)
     if request.animation is not None:
-        _writable(request.animation, (".gif", ".mp4"), request.force)
+        free_for(request.animation, (".gif", ".mp4"), request.force)
         if request.animation.suffix == ".mp4" and shutil.which("ffmpeg") is None:
             raise UsageError(
                 f"{request.animation}: .mp4 needs ffmpeg, which is not on the PATH; install it, or use .gif"
@@ -121,15 +129,6 @@ def _fokker_planck(args: list[str]) -> int:
     if request.animation is not None:
         print(f"animation: {request.animation}")
     return 0
-
-
-def _writable(path: Path, endings: tuple[str, ...], force: bool) -> None:
-    if path.suffix not in endings:
-        raise UsageError(f"{path}: unknown format '{path.suffix}'; allowed: {', '.join(endings)}")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK) and not path.is_dir()):
-        raise UsageError(f"{path}: cannot be written; allowed: a file in a folder that exists and may be written to")
-    if path.exists() and not force:
-        raise UsageError(f"{path}: exists already; choose another name or --force")
 
 
 def _animate(story: "Story", path: Path, write: Callable[[Path, bytes], None]) -> None:

@@ -22,6 +22,7 @@ def main(args: list[str]) -> int:
     request = parse(Info, "info", args, "ganneal info --json")
     import torch
 
+    from ganneal.augmentation import AUGMENTATIONS
     from ganneal.data import SOURCES
     from ganneal.engine.config import recipes
     from ganneal.engine.devices import environment
@@ -32,6 +33,7 @@ def main(args: list[str]) -> int:
     from ganneal.schedules import SCHEDULES
     from ganneal.scores import SCORES
     from ganneal.solvers import OPTIMIZERS, SOLVERS
+    from ganneal.systems.sight import SIGHTS
     from ganneal.targets import TARGETS
     from ganneal.twosample import KERNELS, TESTS
 
@@ -40,6 +42,8 @@ def main(args: list[str]) -> int:
         "targets": TARGETS,
         "objectives": OBJECTIVES,
         "penalties": PENALTIES,
+        "critics": SIGHTS,
+        "augmentations": AUGMENTATIONS,
         "schedules": SCHEDULES,
         "scores": SCORES,
         "networks": NETWORKS,

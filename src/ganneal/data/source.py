@@ -14,6 +14,7 @@ from torch import Tensor
 from ganneal.data import arrays, idx, images, mosaics, tables, toys
 from ganneal.data.contract import Options, Source
 from ganneal.data.digits import digits
+from ganneal.data.stacked import open_stacked
 from ganneal.data.target import is_density, target_source
 from ganneal.errors import UsageError, nearest
 from ganneal.parts import Part, Registry, parse
@@ -32,6 +33,7 @@ SOURCES: Registry[Source] = Registry(
         "gaussian": toys.gaussian,
         "mixture": toys.mixture,
         "dirac": toys.dirac,
+        "stacked": open_stacked,
     },
 )
 
@@ -103,7 +105,7 @@ def _registered(text: str, options: Options) -> Source:
     if part.name == "digits":
         extra["size"] = options.size
     else:
-        options.refuse_size(text, "toy distribution")
+        options.refuse_size(text, "stack of digits" if part.name == "stacked" else "toy distribution")
     given = dict(part.kwargs)
     if used := [key for key in ("seed", "size") if key in given]:
         raise UsageError(f"{text}: '{used[0]}' is not an argument of the text; pass --{used[0]}")
@@ -115,8 +117,15 @@ def _canonical(part: Part, factory: Callable[..., Source]) -> str:
     """The shortest text of the same source: named arguments, those with default values left out."""
     signature = inspect.signature(factory)
     arguments = signature.bind(*part.args, **dict(part.kwargs)).arguments
-    told = [f"{k}={v!r}".replace("'", "") for k, v in arguments.items() if v != signature.parameters[k].default]
+    told = [f"{k}={_word(v)}" for k, v in arguments.items() if v != signature.parameters[k].default]
     return f"{part.name}({', '.join(told)})" if told else part.name
+
+
+def _word(value: Any) -> str:
+    """A value as a part's text has it: quoted where it is more than a name."""
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w.]*", value):
+        return f'"{value}"'
+    return repr(value).replace("'", "")
 
 
 def _from_disk(text: str, options: Options) -> Source:

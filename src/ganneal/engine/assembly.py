@@ -13,18 +13,20 @@ from ganneal.engine.batches import mix
 from ganneal.engine.building import part
 from ganneal.engine.coefficients import Coefficients
 from ganneal.engine.config import Config, check_members
-from ganneal.engine.learning import learning
 from ganneal.engine.samplers import sampling
+from ganneal.engine.systems import SYSTEMS, Plain
 from ganneal.errors import UsageError
 from ganneal.game import Tensors
 from ganneal.objectives import OBJECTIVES
-from ganneal.penalties import PENALTIES, Weighted
+from ganneal.penalties import PENALTIES, LeCam, Weighted
 from ganneal.schedules import Schedule, schedule
 from ganneal.solvers import OPTIMIZERS, SOLVERS, Optimizer, Solver
 from ganneal.systems import GAN, SamplingGame
 
 TRACKING = 0.05
 """Rate at which the reference of a sampler follows the moments of its samples."""
+FOLLOWERS = ("moments", "anchors")
+"""Players that are running means: a plain gradient step of their quadratic loss."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,29 @@ def assemble(config: Config, source: Source) -> Assembly:
     if len({p.name for p in penalties}) != len(penalties):
         raise UsageError(f"penalty: each kind at most once, got {', '.join(config.penalty)}")
     game: GAN | SamplingGame
+    system = part("system", SYSTEMS.build, config.system)
     if isinstance(source, TargetSource) and config.sampler != "replay":
+        if not isinstance(system, Plain):
+            raise UsageError(
+                f"system: sampler {config.sampler} trains from a density alone, so it must be gan, got "
+                f"{config.system}, which goes with examples, or with sampler replay"
+            )
         fresh, game, cautions = sampling(config, source, objective, penalties)
     else:
-        fresh, game, cautions = learning(config, source, objective, penalties)
+        fresh, game, cautions = system.build(config, source, objective, penalties)
     schedules: dict[str, Schedule] = {
         "lambda_likelihood": config.lambdas()[0],
         "lambda_entropy": config.lambdas()[1],
         "noise": schedule(config.noise),
     }
-    rates = {"critic": config.lr_critic, "generator": config.lr_generator, "moments": TRACKING}
+    rates: dict[str, Any] = {
+        "critic": config.lr_critic,
+        "manifold": config.lr_critic,
+        "generator": config.lr_generator,
+        "encoder": config.lr_generator,
+        "moments": TRACKING,
+        "anchors": 1 - next((p.decay for p in penalties if isinstance(p, LeCam)), 0.99),
+    }
     schedules |= {f"lr.{p}": schedule(rates.get(p, config.lr_score)) for p in game.players}
     stacked = config.population if config.population > 1 else None
     optimizer = part("optimizer", OPTIMIZERS.build, config.optimizer)
@@ -75,7 +90,7 @@ def assemble(config: Config, source: Source) -> Assembly:
         game=game,
         fresh=fresh,
         solver=solver,
-        optimizers={p: plain if p == "moments" else optimizer for p in game.players},
+        optimizers={p: plain if p in FOLLOWERS else optimizer for p in game.players},
         coefficients=Coefficients(schedules, penalties, config.ema, stacked),
         cautions=tuple(cautions),
     )

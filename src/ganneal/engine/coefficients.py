@@ -23,6 +23,8 @@ class Coefficients:
     def __init__(self, schedules: Mapping[str, Schedule], penalties: Iterable[Penalty], ema: float, size: int | None):
         self.lazy = {p.name: p for p in penalties if isinstance(p, Weighted)}
         self.schedules = {**schedules, **{name: p.weight for name, p in self.lazy.items()}}
+        for penalty in self.lazy.values():
+            self.schedules |= getattr(penalty, "schedules", {})  # a kernel's bandwidth, beside the weight
         self.ema, self.size = ema, size
         self.held: dict[str, list[float]] = {}
 

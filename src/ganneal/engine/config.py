@@ -46,7 +46,8 @@ class Config(BaseModel):
     """What critic and generator minimise: rkl, nwj, jsd, nonsaturating, kl, least_squares, hinge, wasserstein,
     relativistic."""
     penalty: tuple[str, ...] = ("r1r2(gamma=0.1)",)
-    """Penalties on the critic: r1, r2, r1r2, gp, sgp, spectral, clip, each as name(argument=value); 'none' for none."""
+    """Penalties, each as name(argument=value), 'none' for none. On the critic: r1, r2, r1r2, gp, sgp, roth, dragan,
+    lecam, spectral, clip; on the field of the game: nk, jare, consensus; on the generator: coverage, isometry."""
     lambda_likelihood: str = "0"
     """Schedule of the likelihood regulariser, above -1: negative is hot (covers modes), positive is cold."""
     lambda_entropy: str = "0"
@@ -74,22 +75,25 @@ class Config(BaseModel):
     """Examples on which the data score is trained alone before the game begins."""
 
     system: str = "gan"
-    """Which game: gan (one generator, one critic), or a system with more players."""
+    """Which game: gan (one generator, one critic), mode_regularised, mdgan, mix(components=3), mmd(kernel=rq)."""
     critic: str = "single"
     """What the critic sees at once: single examples, pack(size=2), minibatch(kernels=16, dims=8)."""
     augment: str = "none"
-    """Augmentation of data and samples alike before the critic, differentiable."""
+    """Differentiable augmentation of data and samples alike before the critic: translation, cutout, color for images,
+    rotation for points, jitter(std=0.1), or several as diffaugment(translation, cutout, color)."""
     network: str = "mlp"
     """Networks of generator and critic: mlp(width=, depth=), dcgan(width=), residual(width=), flow(kind=, layers=)."""
     latent: int = Field(16, ge=0, le=4096)
     """Number of latent coordinates; 0 for as many as an example has."""
-    latent_law: Literal["normal", "uniform"] = "normal"
-    """Law of the latent coordinates; uniform is on [-1, 1]."""
+    latent_law: str = "normal"
+    """Law of the latent coordinates: normal, uniform (on [-1, 1]), bourgan(modes=32, scale=0.1)."""
     noise: str = "0"
     """Schedule of the standard deviation of noise added to data and samples alike, so that both laws have densities."""
 
     solver: str = "alternating"
-    """How losses become steps: alternating(n_critic=1), simultaneous."""
+    """How losses become steps: alternating(n_critic=1, first=critic), simultaneous, extragradient, optimistic,
+    prediction, unrolled(steps=5), lookahead(solver=alternating, every=5), averaging(solver=alternating), symplectic,
+    competitive, chekhov(opponents=10)."""
     optimizer: str = "adam"
     """adam(beta1=0.5, beta2=0.9), sgd(momentum=0), rmsprop."""
     lr_generator: str = "0.0002"

@@ -13,7 +13,7 @@ from typing import Any
 from ganneal.errors import RunError
 
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-NUMERIC = ("losses", "lambda_likelihood", "lambda_entropy", "beta", "rate", "value", "lr_scale", "seconds")
+NUMERIC = ("losses", "signs", "lambda_likelihood", "lambda_entropy", "beta", "rate", "value", "lr_scale", "seconds")
 
 
 class EventLog:

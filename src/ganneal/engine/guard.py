@@ -9,60 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganneal.engine.symptoms import ADVICE, COLLAPSE, NAMED, PATIENCE, SATURATION, SIGNS
 from ganneal.game import Tensors
 from ganneal.solvers import State
 
 MAX_ROLLBACKS = 3
-PATIENCE = 3
-"""Collapse and saturation must be seen at this many checks in a row; non-finite values act at once."""
-COLLAPSE = 0.01
-"""Spread of samples over spread of data, below which a generator has collapsed."""
-SATURATION = 30.0
-"""Gap between the logits of data and samples, beyond which a log-ratio critic gives no gradient (e^-30 weights)."""
-
-FAR = 15.0
-"""|log rho/r| on samples beyond which a Gaussian reference says nothing about the model."""
-LAG = 1.0
-"""Nats by which a critic's log rho may be wrong, seen at PATIENCE looks with draws of their own."""
-FEW = 0.01
-"""Effective share of weighted proposals below which a handful of them are the data."""
-FREEZE = 0.5
-"""Spread of samples over that at the beginning of the hold, below which modes were lost in it."""
-
-
-@dataclass(frozen=True)
-class Sign:
-    """When a quantity that a game reports is a problem, and whether the guard goes back because of it."""
-
-    of: str
-    seen: Callable[[Tensor], Tensor]
-    fatal: bool
-
-
-SIGNS = {
-    "collapse": Sign("spread", lambda v: v < COLLAPSE, True),
-    "saturated critic": Sign("gap", lambda v: v.abs() > SATURATION, True),
-    "reference too far": Sign("reach", lambda v: v > FAR, False),
-    "critic lag": Sign("lag", lambda v: v > LAG, False),
-    "few proposals count": Sign("share", lambda v: v < FEW, False),
-    "freeze-out": Sign("held", lambda v: v < FREEZE, False),
-}
-
-ADVICE = {
-    "non-finite values": "try a smaller learning rate, or a stronger penalty such as r1r2(gamma=1)",
-    "collapse": "try a smaller --lr-generator, noise on the data, or --recipe annealed-entropy; with a negative "
-    "lambda_likelihood a smaller --score-clip",
-    "saturated critic": "try noise on the data, a smaller --lr-critic, or a penalty such as r1r2(gamma=0.1); with a "
-    "negative lambda_likelihood a smaller --score-clip",
-    "reference too far": "the model is far from any Gaussian; try --sampler exact with --network flow, or more "
-    "examples at a hot beta",
-    "critic lag": "the critic does not keep up; try --solver 'alternating(n_critic=4)' or a smaller --lr-generator",
-    "few proposals count": "importance weights fail in this dimension; use --sampler reference or exact",
-    "freeze-out": "modes were lost when the temperature had come down; try a longer ramp, or beta adaptive(0.05->1)",
-}
-
-
-NAMED = {problem for problem, sign in SIGNS.items() if not sign.fatal}
 
 
 @dataclass
@@ -79,7 +30,7 @@ class Guard:
     def __post_init__(self) -> None:
         self.lr_scale = self.lr_scale or [1.0] * self.size
         self.rollbacks = self.rollbacks or [0] * self.size
-        self.strikes = {problem: [0] * self.size for problem in ADVICE} | self.strikes
+        self.strikes = {problem: [0] * self.size for problem in ("non-finite values", *SIGNS)} | self.strikes
 
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -181,3 +132,16 @@ def all_finite(params: dict[str, Tensors], losses: list[Tensor], stacked: bool) 
     checks = [torch.isfinite(keep(p)).all(1) for tensors in params.values() for p in tensors.values()]
     checks += [torch.isfinite(loss.reshape(-1)) for loss in losses]
     return torch.stack(checks).all(0)
+
+
+__all__ = [
+    "ADVICE",
+    "COLLAPSE",
+    "MAX_ROLLBACKS",
+    "PATIENCE",
+    "SATURATION",
+    "SIGNS",
+    "Guard",
+    "all_finite",
+    "copy_member",
+]

@@ -1,26 +1,40 @@
 """The game of a generator and a critic on examples: from a configuration and a source to networks and losses."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganneal.data import Source
 from ganneal.data.target import TargetSource
-from ganneal.engine.building import estimator, moves, network_of
+from ganneal.engine.agreement import augmentation_of, check_learning, sight_of
+from ganneal.engine.batches import mix
+from ganneal.engine.building import estimator, moves, network_of, part
 from ganneal.engine.config import Config
 from ganneal.errors import UsageError
+from ganneal.latents import LATENT_LAWS, NORMAL, LatentLaw
 from ganneal.objectives import Objective
-from ganneal.penalties import InputGradientPenalty
+from ganneal.penalties import Anchors, Constraint, FieldPenalty, InputGradientPenalty, LeCam
 from ganneal.schedules import schedule
 from ganneal.scores import ScoreEstimator
-from ganneal.systems import GAN
+from ganneal.systems import GAN, field_penalised
 from ganneal.temperature import members
+
+Extend = Callable[[Callable[[], GAN]], GAN]
+"""From a maker of plain games, each with fresh networks, to the game of a system."""
+
+EXAMPLES = 7
+"""Seed of the examples that parts are fitted to before a training."""
+
+
+def _plain(make: Callable[[], GAN]) -> GAN:
+    return make()
 
 
 def learning(
-    config: Config, source: Source, objective: Objective, penalties: tuple[Any, ...]
+    config: Config, source: Source, objective: Objective, penalties: tuple[Any, ...], extend: Extend = _plain
 ) -> tuple[Callable[[], Mapping[str, nn.Module]], GAN, list[str]]:
     """(fresh networks, game, cautions) for examples, which for a density are annealed particles."""
     particles = isinstance(source, TargetSource)
@@ -28,6 +42,7 @@ def learning(
         raise UsageError("beta: adaptive is for densities; for examples use linear(...) or geometric(...)")
     if particles:
         _check_replay(config)
+    check_learning(config, source, objective, penalties)
     # the temperature of particles is their own, and the game has none
     likelihood, entropy = (schedule("0"), schedule("0")) if particles else config.lambdas()
     estimators = {
@@ -35,11 +50,17 @@ def learning(
         "model_score": estimator("model_score", config.model_score, None) if moves(entropy) else None,
     }
 
-    def fresh() -> Mapping[str, nn.Module]:
-        return build_game(config, source, objective, penalties, estimators).nets
+    law = latents_of(config, source)
 
-    game = build_game(config, source, objective, penalties, estimators)
-    return fresh, game, [] if particles else _cautions(config, game, estimators)
+    def make() -> GAN:
+        return extend(lambda: build_game(config, source, objective, penalties, estimators, law))
+
+    def fresh() -> Mapping[str, nn.Module]:
+        return make().nets
+
+    game = make()
+    played = field_penalised(game, tuple(p for p in penalties if isinstance(p, FieldPenalty)))
+    return fresh, played, [] if particles else _cautions(config, game, estimators)
 
 
 def _check_replay(config: Config) -> None:
@@ -54,22 +75,47 @@ def _check_replay(config: Config) -> None:
         raise UsageError(f"beta: for sampler replay it must rise and end at 1 at most, got {config.beta}")
 
 
+def latents_of(config: Config, source: Source) -> LatentLaw:
+    """The law of the latent coordinates, fitted to the data if it wants them."""
+    law = part("latent_law", LATENT_LAWS.build, config.latent_law)
+    if isinstance(source, TargetSource):
+        if law.kind != "normal" or law.width(1) != 1:
+            raise UsageError(f"latent_law: a density needs normal latent coordinates, got {config.latent_law}")
+        return law
+
+    return law.fit(partial(examples_of, source), config.latent)
+
+
+def examples_of(source: Source, n: int) -> Tensor:
+    """Up to n examples of the training data, always the same ones, whatever the seed of a run: members of a population
+    share a law."""
+    generator = torch.Generator().manual_seed(mix(EXAMPLES))
+    if source.size is None:
+        return source.sample(n, generator)
+    return source.rows(torch.randperm(source.size, generator=generator)[:n])
+
+
 def build_game(
     config: Config,
     source: Source,
     objective: Objective,
     penalties: Sequence[Any],
     estimators: dict[str, ScoreEstimator | None],
+    law: LatentLaw = NORMAL,
 ) -> GAN:
     """The game with fresh networks, whose initial values come from torch's global generator."""
     network = network_of(config)
-    critic = network.critic(source.shape)
+    sight = sight_of(config)
+    critic = sight.critic(network.critic, source.shape)
+    seen = (sight.size * source.shape[0], *source.shape[1:])
     with torch.no_grad():
-        features = critic(torch.zeros(2, *source.shape), features=True)[1].shape[1]
+        features = critic(torch.zeros(2, *seen), features=True)[1].shape[1]
     for penalty in penalties:
-        if not isinstance(penalty, InputGradientPenalty):
+        if isinstance(penalty, Constraint):
             critic = penalty.wrap(critic)
     nets: dict[str, nn.Module] = {"critic": critic}
+    if any(isinstance(p, LeCam) for p in penalties):
+        nets["anchors"] = Anchors()
     for player, score in estimators.items():
         shape = (features,) if player == "data_score" and config.score_space == "features" else source.shape
         net = score.network(shape) if score is not None and score.learned else None
@@ -85,17 +131,19 @@ def build_game(
     return GAN(
         architectures=nets,
         objective=objective,
-        penalties=tuple(penalties),
+        penalties=tuple(p for p in penalties if not isinstance(p, FieldPenalty)),
         shape=source.shape,
         latent=config.latent,
         data_score=estimators["data_score"],
         model_score=estimators["model_score"],
         score_space=config.score_space,
         features=features,
-        latent_law=config.latent_law,
+        latent_law=law,
         noisy=moves(schedule(config.noise)),
         score_clip=config.score_clip,
-        batch_coupled=network.batch_coupled,
+        batch_coupled=network.batch_coupled or sight.batch_coupled,
+        sight=sight,
+        augmentation=augmentation_of(config, source),
     )
 
 
@@ -107,7 +155,8 @@ def _cautions(config: Config, game: GAN, estimators: dict[str, ScoreEstimator | 
             f"{objective.name}: with a regulariser its optimum is not the Gibbs law mu^beta; only rkl and "
             f"nwj anneal exactly"
         )
-    if objective.optimum == "witness" and not game.penalties:
+    held = any(isinstance(p, (InputGradientPenalty, Constraint)) for p in game.penalties)
+    if objective.optimum == "witness" and not held:
         lines.append(f"{objective.name}: needs a Lipschitz critic; add a penalty such as gp, sgp, spectral or clip")
     if annealed and any(p.name in ("spectral", "clip", "gp") for p in game.penalties):
         lines.append(

@@ -6,12 +6,13 @@ from typing import Any
 from torch import nn
 
 from ganneal.data.target import TargetSource
+from ganneal.engine.agreement import check_sampling
 from ganneal.engine.building import estimator, moves, network_of
 from ganneal.engine.config import Config
 from ganneal.errors import UsageError
 from ganneal.nets import FlowArchitecture, Moments
 from ganneal.objectives import Objective
-from ganneal.penalties import InputGradientPenalty
+from ganneal.penalties import Constraint
 from ganneal.schedules import schedule
 from ganneal.systems import ExactGame, ReferenceGame, SamplingGame, ScoreGame, WeightedGame
 from ganneal.systems.weighted import LARGEST_DIM
@@ -21,6 +22,7 @@ def sampling(
     config: Config, source: TargetSource, objective: Objective, penalties: tuple[Any, ...]
 ) -> tuple[Callable[[], Mapping[str, nn.Module]], SamplingGame, list[str]]:
     """(fresh networks, game, cautions) for a density. Raises `UsageError` for parts that do not fit together."""
+    check_sampling(config, penalties)
     if objective.name != "rkl":
         raise UsageError(
             f"objective: sampler {config.sampler} minimises reverse KL, so it must be rkl, got {objective.name}"
@@ -43,7 +45,7 @@ def sampling(
         if kind in ("reference", "weighted"):
             critic = network.critic(source.shape)
             for penalty in penalties:
-                if not isinstance(penalty, InputGradientPenalty):
+                if isinstance(penalty, Constraint):
                     critic = penalty.wrap(critic)
             nets["critic"] = critic
         if score is not None and score.learned and (learner := score.network(source.shape)) is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganneal import latents
 from ganneal.data import Source
 from ganneal.data.target import TargetSource
 from ganneal.engine import devices
@@ -21,7 +22,7 @@ from ganneal.engine.guard import ADVICE, Guard, all_finite, copy_member
 from ganneal.engine.pace import DRAWS, PLACES, Pace
 from ganneal.engine.processes import Processes
 from ganneal.engine.replay import Replay
-from ganneal.game import bind
+from ganneal.game import Bound, bind
 from ganneal.nets import BatchNorm, MLPArchitecture
 from ganneal.schedules import Each
 from ganneal.solvers import Play, State
@@ -111,6 +112,7 @@ class Trainer:
         schedule = config.adaptive
         self.pace = None if schedule is None else Pace(schedule, config.clock, config.population)
         self.looked = 0
+        self.seen: dict[str, Tensor] = {}
         z = self._latents(PROBE, mix(config.seed, 4))
         held = source.heldout(PROBE) if self.replay is None else self.replay.sample(PROBE, _generator(config, 12))
         self._probe_batch = {"z": z, "real": held.to(self.device, self.dtype)}
@@ -235,6 +237,7 @@ class Trainer:
         signs = {name: value.reshape(-1).cpu() for name, value in self._signs().items()}
         if isinstance(self.source, TargetSource):
             signs["held"] = self.guard.held(signs["spread"], self._holding())
+        self.seen = signs
         found = []
         for member, (problem, value) in self.guard.judge(finite.cpu(), signs).items():
             action = self.guard.roll_back(member)
@@ -282,6 +285,13 @@ class Trainer:
         )
         return found
 
+    def read(self, member: int = 0) -> tuple[dict[str, Bound], dict[str, Tensor]]:
+        """One member's networks as its players see each other, and the coefficients of its last step."""
+        row = self._rows([max(0, self.step - 1)])[0]
+        state = self.state.map(itemgetter(member)) if self.stacked else self.state
+        row = {name: value[member] for name, value in row.items()} if self.stacked else row
+        return bind(self.play.game.nets, state.params, state.buffers), row
+
     def mark_good(self) -> None:
         """Remember the present state as the one to go back to, of every member in which no trouble is suspected."""
         trusted = self.guard.trusted()
@@ -292,14 +302,10 @@ class Trainer:
                 copy_member(self.good, self.state, member, self.stacked)
 
     def _latents(self, n: int, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        shape = (n, self.config.latent)
-        z = (
-            torch.randn(shape, generator=generator)
-            if self.config.latent_law == "normal"
-            else torch.rand(shape, generator=generator) * 2 - 1
-        )
-        return z.to(self.device, self.dtype)
+        """The raw noise of n latent draws, as a batch holds it."""
+        game = self.assembly.game
+        found = latents.raw(game.latent_law, game.latent, n, torch.Generator().manual_seed(seed))
+        return found.to(self.device, self.dtype)
 
     def _normal(self, n: int, seed: int) -> Tensor:
         """Standard normal noise of the shape of n examples."""
@@ -321,7 +327,7 @@ class Trainer:
 
     def latents(self, n: int, seed: int) -> Tensor:
         """The latent coordinates [n, latent] of `sample(n, seed)`."""
-        return self._latents(n, mix(seed, 6))
+        return self.assembly.game.latent_law.of(self._latents(n, mix(seed, 6)))
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, member: int = 0, block: int = 1024) -> Tensor:
@@ -329,7 +335,8 @@ class Trainer:
         size."""
         generator = self.generator(member)
         coupled = any(isinstance(m, BatchNorm) for m in self.play.game.nets["generator"].modules())
-        reference = self._latents(REFERENCE, mix(self.config.seed, 5)) if coupled else None
+        law = self.assembly.game.latent_law
+        reference = law.of(self._latents(REFERENCE, mix(self.config.seed, 5))) if coupled else None
         found = []
         for z in self.latents(n, seed).split(block):
             x = (
@@ -349,6 +356,7 @@ class Trainer:
         tree = {name: getattr(self.state, name) for name in PARTS}
         data = {"shape": list(self.source.shape), "size": self.source.size}
         tree |= {} if self.replay is None else {"replay": self.replay.state()[0]}
+        tree |= {"latents": law} if (law := self.assembly.game.latent_law.tensors) else {}
         return {**tree, "streams": streams}, {
             "step": self.step,
             "looked": self.looked,
@@ -369,6 +377,8 @@ class Trainer:
             )
 
         self.batches.restore(tree["streams"], meta["position"])
+        for name, value in self.assembly.game.latent_law.tensors.items():  # learned from data, but kept to the bit
+            value.copy_(tree["latents"][name])
         self.state = State(**{name: put(tree.get(name, {})) for name in PARTS})
         for player in self.play.players:
             self.state.buffers.setdefault(player, {})

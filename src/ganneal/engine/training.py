@@ -121,6 +121,7 @@ def _row(trainer: Trainer, losses: dict[str, Tensor], rate: float) -> dict[str, 
         "lambda_likelihood": short(likelihood),
         "lambda_entropy": short(entropy),
         "beta": short(beta),
+        "signs": {name: short(value.tolist()) for name, value in trainer.seen.items()},
         "rate": rate,
         **({} if trainer.evaluations is None else {"evaluations": trainer.evaluations}),
     }

@@ -9,6 +9,7 @@
 | `memorisation` | are samples closer to the training data than fresh data? | uniform p-values |
 | `birthday` | how many different samples are there? | what held-out data have |
 | `inception_score` | sharp to a classifier, classes used evenly? | what held-out data have |
+| `mode_score` | sharp to a classifier, classes used as the data use them? | what held-out data have |
 | `mode_coverage` | are known modes reached? | `kl_floor`, `high_quality_ceiling` |
 | `importance` | how far is a sampler from u / Z, and what is Z? | ESS share 1 |
 | `marginal_log_density` | what is the density of a generator's samples G(z) + sigma e? | |
@@ -35,6 +36,7 @@ from ganneal.metrics.kid import KID, kid, kid_interval
 from ganneal.metrics.marginal import marginal_log_density, marginal_log_weights
 from ganneal.metrics.membership import Share, shares
 from ganneal.metrics.memorisation import Memorisation, memorisation
+from ganneal.metrics.mode_score import mode_score
 from ganneal.metrics.modes import ModeCoverage, histogram_kl, histogram_kl_floor, mode_coverage
 from ganneal.metrics.moments import Moments, moments
 from ganneal.metrics.neighbours import NeighbourAccuracy, neighbour_accuracy
@@ -78,6 +80,7 @@ __all__ = [
     "marginal_log_weights",
     "memorisation",
     "mode_coverage",
+    "mode_score",
     "moments",
     "neighbour_accuracy",
     "pareto_k",

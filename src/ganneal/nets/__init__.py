@@ -10,6 +10,7 @@ from ganneal.errors import UsageError
 from ganneal.nets.architecture import Architecture
 from ganneal.nets.dcgan import DCGANArchitecture, DCGANCritic, DCGANGenerator
 from ganneal.nets.denoiser import Denoiser, FeatureDenoiser, ScoreMLP, ScoreUNet
+from ganneal.nets.encoder import Encoder, encoder
 from ganneal.nets.flow import Flow, FlowArchitecture
 from ganneal.nets.mlp import MLP, Critic, Field, Generator, MLPArchitecture
 from ganneal.nets.moments import Moments, moment_loss
@@ -45,6 +46,7 @@ __all__ = [
     "DCGANCritic",
     "DCGANGenerator",
     "Denoiser",
+    "Encoder",
     "FeatureDenoiser",
     "Field",
     "Flow",
@@ -58,5 +60,6 @@ __all__ = [
     "ScoreMLP",
     "ScoreUNet",
     "build",
+    "encoder",
     "moment_loss",
 ]

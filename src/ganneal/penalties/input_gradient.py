@@ -20,6 +20,8 @@ from ganneal.schedules import Each, Schedule, schedule
 
 Weight = float | Range | Part
 """A number, `a->b`, or a schedule that is not built yet."""
+ROTH = Part("geometric", (Range(2.0, 0.02),))
+"""The published annealing: from 2 to a hundredth of it."""
 MEASURES = ("data", "model", "interpolate", "midpoint", "anchor")
 
 
@@ -29,6 +31,9 @@ class InputGradientPenalty:
 
     weight    the coefficient, a schedule (its factor 1/2, where there is one, is in f)
     norm      None: f(s) = s/2, zero-centred and smooth; a number c: f(s) = (sqrt(s) - c)^2
+    doubt     every example weighs by the square of the probability that the critic, a logit, gives the other side
+    scale     radius of the measure "around": data + alpha scale std u, alpha ~ U(0, 1), u ~ U(0, 1) per coordinate, and
+              std over all numbers of the batch
     every     applied on every k-th step, k times as strongly
     anchor    the fixed point of the anchor measure: a number for all coordinates, or one number per coordinate
     """
@@ -39,38 +44,61 @@ class InputGradientPenalty:
     norm: float | None = None
     every: int = 1
     anchor: float | tuple[float, ...] = 0.0
+    doubt: bool = False
+    scale: float = 0.5
 
-    def draws(self) -> dict[str, Draw]:
-        """Per-example mixing weights, for the measures that mix."""
-        return {"penalty.alpha": Draw("uniform")} if {"interpolate", "anchor"} & {*self.measures} else {}
+    def draws(self, shape: tuple[int, ...]) -> dict[str, Draw]:
+        """Per-example mixing weights for the measures that mix, and noise of the examples' shape for "around"."""
+        mixes = {"interpolate", "anchor", "around"} & {*self.measures}
+        found = {"penalty.alpha": Draw("uniform")} if mixes else {}
+        return found | ({"penalty.around": Draw("uniform", shape)} if "around" in mixes else {})
 
     def points(self, measure: str, real: Tensor, fake: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """Points of a mixing measure, [B, *shape]: a x_data + (1-a) x_model, their midpoint, or a anchor + (1-a)
-        x_model."""
+        """Points of a mixing measure, [B, *shape]: a x_data + (1-a) x_model, their midpoint, a anchor + (1-a)
+        x_model, or data disturbed. Where the critic judges packs there are fewer points than noise."""
         if measure == "midpoint":
             return (real + fake) / 2
-        alpha = noise["penalty.alpha"].reshape(-1, *[1] * (real.dim() - 1))
+        alpha = noise["penalty.alpha"][: len(real)].reshape(-1, *[1] * (real.dim() - 1))
         if measure == "interpolate":
             return alpha * real + (1 - alpha) * fake
+        if measure == "around":
+            u = noise["penalty.around"].reshape(-1)[: real.numel()].reshape(real.shape)
+            return real + alpha * self.scale * real.std(correction=0) * u
         anchor = torch.as_tensor(self.anchor, dtype=fake.dtype, device=fake.device)
         return alpha * anchor + (1 - alpha) * fake
 
-    def of(self, squared_norms: Tensor) -> Tensor:
-        """f(|grad|^2), mean over the batch."""
+    def of(self, squared_norms: Tensor, y: Tensor | None = None, measure: str = "") -> Tensor:
+        """f(|grad|^2) of squared norms [B] and outputs [B] at the points of a measure, mean over the batch. Raises
+        `UsageError` if the penalty weighs by outputs and there are none."""
+        if self.doubt:
+            if y is None:
+                raise UsageError(f"penalty: {self.name} weighs by a critic's logits, and this system has none: r1r2")
+            squared_norms = squared_norms * torch.sigmoid(-y if measure == "data" else y).square()
         if self.norm is None:
             return squared_norms.mean() / 2
         # The norm has no gradient at 0; the offset keeps it finite there and changes no value above rounding.
         return ((squared_norms + 1e-16).sqrt() - self.norm).square().mean()
 
 
-def _penalty(name: str, measures: tuple[str, ...], weight: Any, every: Any, **more: Any) -> InputGradientPenalty:
-    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-        raise UsageError(f"{name}: every must be a whole number of at least 1, got {every!r}")
-    values = schedule(weight)
+def whole(name: str, argument: str, value: Any) -> int:
+    """A whole number of at least 1, or a `UsageError` that names the penalty and the argument."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{name}: {argument} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def weight_of(name: str, value: Any, called: str = "weight") -> Schedule | Each:
+    """The schedule of a weight, or a `UsageError` that names the penalty if it is negative anywhere."""
+    values = schedule(value)
     for member in values.members if isinstance(values, Each) else (values,):
         if low := [member(t) for t in member.knots if member(t) < 0]:
-            raise UsageError(f"{name}: the weight must not be negative, got {low[0]:g}")
-    return InputGradientPenalty(name, measures, values, every=every, **more)
+            raise UsageError(f"{name}: the {called} must not be negative, got {low[0]:g}")
+    return values
+
+
+def _penalty(name: str, measures: tuple[str, ...], weight: Any, every: Any, **more: Any) -> InputGradientPenalty:
+    whole(name, "every", every)
+    return InputGradientPenalty(name, measures, weight_of(name, weight), every=every, **more)
 
 
 def r1(gamma: Weight = 1.0, every: int = 1) -> InputGradientPenalty:
@@ -98,6 +126,27 @@ def gp(weight: Weight = 10.0, every: int = 1) -> InputGradientPenalty:
     """WGAN-GP: weight E (|grad y| - 1)^2 at random interpolates of data and model (Gulrajani et al. 2017, eq. 3).
     Not differentiable at the equilibrium: leaves a small limit cycle where `sgp` converges."""
     return _penalty("gp", ("interpolate",), weight, every, norm=1.0)
+
+
+def roth(gamma: Weight = ROTH, every: int = 1) -> InputGradientPenalty:
+    """Regularisation of the Jensen-Shannon GAN as if data and samples carried noise of variance gamma: (gamma/2) ( E_mu
+    (1 - s(y))^2 |grad y|^2 + E_rho s(y)^2 |grad y|^2 ), s the sigmoid and y the logit (Roth, Lucchi, Nowozin, Hofmann
+    2017, eq. 21).
+
+    Damps rotation by gamma/4 on D = psi x, as R1 of half the weight. By default gamma falls from 2 to .02, which trades
+    the damping for sharpness: at the end it is .005. For logistic critics, best with `nonsaturating`; costs as `r1r2`.
+    """
+    return _penalty("roth", ("data", "model"), gamma, every, doubt=True)
+
+
+def dragan(weight: Weight = 10.0, scale: float = 0.5, every: int = 1) -> InputGradientPenalty:
+    """DRAGAN: weight E (|grad y| - 1)^2 around the data, at x + alpha scale std u with alpha and the coordinates of u
+    from U(0, 1) and std that of the whole batch (Kodali, Abernethy, Hays, Kira 2017, algorithm 1 and the authors' code,
+    whose noise is one-sided as here). Keeps the critic from sharp peaks on data; not smooth at the equilibrium, as
+    `gp`. Costs a pass of its own with its double backward."""
+    if not scale > 0:
+        raise UsageError(f"dragan: scale must be positive, got {scale:g}")
+    return _penalty("dragan", ("around",), weight, every, norm=1.0, scale=float(scale))
 
 
 def sgp(

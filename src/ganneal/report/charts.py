@@ -1,23 +1,26 @@
 """Curves of a run as data for uPlot: one dictionary a chart, thinned so that a long run stays a small page."""
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 Event = Mapping[str, Any]
 POINTS = 40_000  # numbers in all curves of a chart together
 NAMED = 8  # members that a legend names
+MEDIAN = 21  # looks in a running median
 
 
 def charts(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Charts of losses, annealing, test statistic and speed: {id, title, note, summary, x, series}.
+    """Charts of losses, a critic's distance, annealing, test statistic and speed: {id, title, note, summary, x,
+    series}.
 
     x is examples seen, increasing. A series is {label, values, colour, thin, dash}; a value that is missing or not
     finite is None, which leaves a gap in the curve. Charts without any number are left out.
     """
     steps = _increasing([e for e in events if e.get("event") == "step"])
     verdicts = _increasing([e for e in events if e.get("event") == "verdict" and e.get("tests")])
-    found = [*_losses(steps), _annealing(steps)]
+    found = [*_losses(steps), _distance(steps), _annealing(steps)]
     if len(verdicts) > 1:
         found.append(_statistics(verdicts))
     found.append(_chart("rate", "Speed", "Examples a second.", steps, [_curve(steps, "examples/s", _value("rate"), 0)]))
@@ -40,6 +43,50 @@ def _losses(steps: Sequence[Event]) -> list[dict[str, Any]]:
         )
         for k, player in enumerate(players)
     ]  # fmt: skip
+
+
+def _distance(steps: Sequence[Event]) -> dict[str, Any]:
+    """What a witness critic says about the distance of samples from data, a thin line a member, and the running
+    median."""
+    size = max((len(v) for e in steps if _listed(v := _told(e))), default=0)
+    raw = [
+        _curve(steps, f"member {m}" if size else "each look", _distance_of(m), m, thin=True) for m in range(size or 1)
+    ]
+    median = _running_median([_mean(_told(e)) for e in steps])
+    smooth = _curve(steps, "running median", _value("distance"), NAMED - 1)
+    note = (
+        "Mean output of the critic on held-out data minus that on samples. For Wasserstein critics an estimate of the "
+        "distance up to their Lipschitz constant, which a clip leaves unknown: compare it within one network and "
+        f"penalty only, and while the critic is near its best. The line is the median of {MEDIAN} looks."
+    )
+    return _chart("distance", "Distance by the critic", note, steps, [*raw, {**smooth, "values": median}])
+
+
+def _told(event: Event) -> Any:
+    return (event.get("signs") or {}).get("distance")
+
+
+def _distance_of(member: int) -> Callable[[Event], Any]:
+    def get(event: Event) -> Any:
+        value = _told(event)
+        return value if not _listed(value) else value[member] if member < len(value) else None
+
+    return get
+
+
+def _mean(value: Any) -> float | None:
+    numbers = [v for v in map(_finite, value if _listed(value) else [value]) if v is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _running_median(values: Sequence[float | None]) -> list[float | None]:
+    """The median of up to MEDIAN neighbours of each value, centred, of those that there are."""
+    half = MEDIAN // 2
+    found: list[float | None] = []
+    for k in range(len(values)):
+        near = [v for v in values[max(0, k - half) : k + half + 1] if v is not None]
+        found.append(_finite(statistics.median(near)) if near else None)
+    return found
 
 
 def _annealing(steps: Sequence[Event]) -> dict[str, Any]:

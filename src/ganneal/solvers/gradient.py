@@ -1,25 +1,30 @@
 """Gradient descent in games: players move in turn, or all at once."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
-from ganneal.errors import UsageError
+from ganneal.solvers.arguments import opener, whole
 from ganneal.solvers.play import Batch, Coefficients, Play, Solver, State
 
 
 @dataclass(frozen=True)
 class Alternating(Solver):
-    """Every other player n_critic times, then the generator, each against the others' newest parameters.
+    """Every other player n_critic times and the generator once, each against the others' newest parameters.
 
     One gradient evaluation per player and move. Two time scales come from the players' learning rates (Heusel et al.
-    2017).
+    2017). On the bilinear game the radius is 1 up to h sqrt(n_critic) = 2, where simultaneous steps diverge.
+
+    first   who begins: "critic" (all others, then the generator; Goodfellow et al. 2014, Algorithm 1) or "generator"
     """
 
     n_critic: int = 1
+    first: Literal["critic", "generator"] = "critic"
 
     def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
-        return players[:-1] * self.n_critic + players[-1:]
+        others, generator = players[:-1] * self.n_critic, players[-1:]
+        return others + generator if self.first == "critic" else generator + others
 
     def step(
         self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
@@ -51,11 +56,12 @@ class Simultaneous(Solver):
         return {player: loss for player, (loss, _) in moves.items()}
 
 
-def alternating(n_critic: int = 1) -> Alternating:
-    """Players in turn; `n_critic` moves of the others for each of the generator."""
-    if not isinstance(n_critic, int) or not 1 <= n_critic <= 1000:
-        raise UsageError(f"alternating: n_critic must be a whole number from 1 to 1000, got {n_critic!r}")
-    return Alternating(n_critic)
+def alternating(n_critic: int = 1, first: str = "critic") -> Alternating:
+    """Players in turn; `n_critic` moves of the others for each of the generator, which moves last, or first.
+
+    Raises `UsageError` for a number of moves below 1 and for a `first` that is neither critic nor generator.
+    """
+    return Alternating(whole("alternating", "n_critic", n_critic, 1, 1000), opener("alternating", first))
 
 
 def simultaneous() -> Simultaneous:

@@ -113,12 +113,14 @@ class Adam:
                 maximize=False,
             )
             return
-        steps.add_(1)
+        # through a view: the compiler loses what is written to a 0-d float64 tensor on the CPU
+        count = steps.view(-1).add_(1)
+        count = count[0] if steps.dim() == 0 else count
         torch._foreach_lerp_(mean, g, 1 - self.beta1)
         torch._foreach_mul_(square, self.beta2)
         torch._foreach_addcmul_(square, g, g, 1 - self.beta2)
         root = torch._foreach_sqrt(square)
-        correction = (1 - self.beta2**steps).sqrt()
+        correction = (1 - self.beta2**count).sqrt()
         if lr.dim() == 0:
             torch._foreach_div_(root, correction)
         else:
@@ -126,7 +128,7 @@ class Adam:
                 r.div_(per_member(correction, r))
         torch._foreach_add_(root, self.eps)
         update = list(torch._foreach_div(mean, root))
-        _subtract(p, update, lr / (1 - self.beta1**steps))
+        _subtract(p, update, lr / (1 - self.beta1**count))
 
 
 @dataclass(frozen=True)

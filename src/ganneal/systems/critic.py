@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganneal.game import Draw, Tensors, input_gradient, sum_squares
 from ganneal.objectives import Objective
-from ganneal.penalties import InputGradientPenalty, Penalty
+from ganneal.penalties import Constraint, InputGradientPenalty, LeCam, Penalty
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class CriticTerms:
     penalties: Sequence[Penalty]
     batch_coupled: bool = False
 
-    def draws(self) -> dict[str, Draw]:
-        """What the penalties read from a batch, besides the two batches."""
+    def draws(self, shape: tuple[int, ...]) -> dict[str, Draw]:
+        """What the penalties read from a batch of examples of a shape, besides the two batches."""
         found: dict[str, Draw] = {}
         for penalty in self._gradient_penalties():
-            found |= penalty.draws()
+            found |= penalty.draws(shape)
         return found
 
     def loss(
@@ -36,20 +36,25 @@ class CriticTerms:
         fake: Tensor,
         batch: Mapping[str, Tensor],
         coefficients: Mapping[str, Tensor],
+        anchors: Tensor | None = None,
     ) -> Tensor:
-        """objective.critic(y(real), y(fake)) + penalties."""
+        """objective.critic(y(real), y(fake)) + penalties; `anchors` are the running means of outputs on data and model
+        [2], where a penalty reads them."""
         active = [p for p in self._gradient_penalties() if p.name in coefficients]
         outputs, gradients = self._evaluate(critic, real, fake, {m for p in active for m in p.measures}, batch)
         loss = self.objective.critic_loss(outputs["data"], outputs["model"])
         for penalty in active:
-            terms = sum(penalty.of(sum_squares(gradients[m])) for m in penalty.measures)
+            terms = sum(penalty.of(sum_squares(gradients[m]), outputs[m], m) for m in penalty.measures)
             loss = loss + coefficients[penalty.name] * terms
+        for anchored in self.penalties:
+            if isinstance(anchored, LeCam) and anchored.name in coefficients and anchors is not None:
+                loss = loss + coefficients[anchored.name] * anchored.term(outputs["data"], outputs["model"], anchors)
         return loss
 
     def project(self, critic: torch.nn.Module, params: Tensors, buffers: Tensors) -> None:
         """Weight clipping or a power iteration after a step of the critic."""
         for penalty in self.penalties:
-            if not isinstance(penalty, InputGradientPenalty):
+            if isinstance(penalty, Constraint):
                 penalty.project(critic, params, buffers)
 
     def _gradient_penalties(self) -> tuple[InputGradientPenalty, ...]:

@@ -58,7 +58,7 @@ class ReferenceGame(SamplingGame):
         """The critic reads draws of r and samples."""
         fake = self.fake()
         contrast = {"contrast": Draw("normal", (self.dim,))}
-        return {"moments": fake, "critic": {**fake, **contrast, **self._terms.draws()}, "generator": fake}
+        return {"moments": fake, "critic": {**fake, **contrast, **self._terms.draws((self.dim,))}, "generator": fake}
 
     def loss(self, player: str, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
         """The scalar that `player` minimises."""

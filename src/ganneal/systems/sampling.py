@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ganneal import annealing
 from ganneal.game import Draw, Nets, Tensors
+from ganneal.latents import NORMAL
 from ganneal.targets import Framed
 
 LARGEST = 1e15
@@ -41,6 +42,7 @@ class SamplingGame:
     noisy: bool = False
     clip: float = 0.0
 
+    latent_law = NORMAL
     exact_density = False
     evaluates = frozenset({"generator"})
     """Players whose loss evaluates log u, once for each example."""

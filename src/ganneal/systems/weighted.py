@@ -37,7 +37,7 @@ class WeightedGame(SamplingGame):
         """The critic reads proposals and samples."""
         fake = self.fake()
         proposals = {"proposal": Draw("normal", (self.dim,))}
-        return {"critic": {**fake, **proposals, **self._terms.draws()}, "generator": fake}
+        return {"critic": {**fake, **proposals, **self._terms.draws((self.dim,))}, "generator": fake}
 
     def loss(self, player: str, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
         """The scalar that `player` minimises."""
