@@ -32,8 +32,12 @@ from ganneal.nets import build
 
 OBJECTIVES = ("rkl", "nonsaturating", "hinge")
 GAMMAS = {"none": 0.0, "r1r2(gamma=1)": 1.0}
-SEEDS, BATCH, LATENT = 8, 256, 2
-NETWORK = "mlp(width=128, depth=2)"
+SEEDS, LATENT = 8, 2
+
+
+def network_of(width: int) -> str:
+    """Generator and critic of two hidden layers."""
+    return f"mlp(width={width}, depth=2)"
 
 
 def critic_loss(objective: str, real: Tensor, fake: Tensor) -> Tensor:
@@ -48,10 +52,10 @@ def generator_loss(objective: str, fake: Tensor) -> Tensor:
     return softplus(-fake).mean() if objective == "nonsaturating" else -fake.mean()
 
 
-def ordinary(objective: str, gamma: float, source: Any) -> Callable[[], None]:
+def ordinary(objective: str, gamma: float, source: Any, width: int, batch: int) -> Callable[[], None]:
     """One step of both players: live modules, optim.Adam, loss.backward(), .item(), a running average, the penalties by
     autograd.grad(create_graph=True)."""
-    network = build(NETWORK)
+    network = build(network_of(width))
     generator, critic = network.generator(LATENT, source.shape), network.critic(source.shape)
     average = [p.detach().clone() for p in generator.parameters()]
     adam = [torch.optim.Adam(net.parameters(), 1e-3, betas=(0.5, 0.9)) for net in (critic, generator)]
@@ -64,7 +68,7 @@ def ordinary(objective: str, gamma: float, source: Any) -> Callable[[], None]:
         return y, g.square().sum(1).mean()
 
     def step() -> None:
-        real, fake = source.sample(BATCH, order), generator(torch.randn(BATCH, LATENT)).detach()
+        real, fake = source.sample(batch, order), generator(torch.randn(batch, LATENT)).detach()
         adam[0].zero_grad()
         if gamma:
             (y, a), (z, b) = slope(critic, real), slope(critic, fake)
@@ -75,7 +79,7 @@ def ordinary(objective: str, gamma: float, source: Any) -> Callable[[], None]:
         adam[0].step()
         loss.item()
         adam[1].zero_grad()
-        loss = generator_loss(objective, critic(generator(torch.randn(BATCH, LATENT))))
+        loss = generator_loss(objective, critic(generator(torch.randn(batch, LATENT))))
         loss.backward()
         adam[1].step()
         loss.item()
@@ -94,24 +98,24 @@ def seconds_of(call: Callable[[], None], n: int) -> float:
     return (time.perf_counter() - begun) / n
 
 
-def ordinary_seconds(sample: int, threads: int) -> dict[str, float]:
+def ordinary_seconds(sample: int, threads: int, width: int, batch: int) -> dict[str, float]:
     """Seconds of a step of every method."""
     torch.set_num_threads(threads)
     source, found = open_source("ring8"), {}
     for objective in OBJECTIVES:
         for penalty, gamma in GAMMAS.items():
-            step = ordinary(objective, gamma, source)
+            step = ordinary(objective, gamma, source, width, batch)
             seconds_of(step, 10)
             found[f"{objective} {penalty}"] = seconds_of(step, sample)
     return found
 
 
-def ours(steps: int, folder: Path, workers: int | None, compile: str) -> tuple[float, Any]:
+def ours(steps: int, folder: Path, workers: int | None, compile: str, width: int, batch: int) -> tuple[float, Any]:
     """(seconds, results) of the whole comparison."""
     begun = time.perf_counter()
     found = compare(
-        "ring8", objective=OBJECTIVES, penalty=list(GAMMAS), seeds=SEEDS, steps=steps, network=NETWORK, batch=BATCH,
-        latent=LATENT, out=folder, workers=workers, compile=compile,
+        "ring8", objective=OBJECTIVES, penalty=list(GAMMAS), seeds=SEEDS, steps=steps, network=network_of(width),
+        batch=batch, latent=LATENT, out=folder, workers=workers, compile=compile,
     )  # fmt: skip
     return time.perf_counter() - begun, found
 
@@ -121,15 +125,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--sample", type=int, default=150)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--compile", default="auto")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "compare-speed.json")
     chosen = parser.parse_args()
+    size = (chosen.width, chosen.batch)
     cores = len(os.sched_getaffinity(0))
-    before = {threads: ordinary_seconds(chosen.sample, threads) for threads in {1, cores}}
+    before = {threads: ordinary_seconds(chosen.sample, threads, *size) for threads in {1, cores}}
     folder = Path(tempfile.mkdtemp())
-    mine, found = ours(chosen.steps, folder / "it", chosen.workers, chosen.compile)
-    after = {threads: ordinary_seconds(chosen.sample, threads) for threads in {1, cores}}
+    mine, found = ours(chosen.steps, folder / "it", chosen.workers, chosen.compile, *size)
+    after = {threads: ordinary_seconds(chosen.sample, threads, *size) for threads in {1, cores}}
     totals = {
         side: min(sum(table.values()) for table in tables.values()) * chosen.steps * SEEDS
         for side, tables in (("before", before), ("after", after))
@@ -137,6 +144,8 @@ def main() -> None:
     theirs = statistics.fmean(totals.values())
     told = {
         "environment": environment(torch.device("cpu"), 1),
+        "network": network_of(chosen.width),
+        "batch": chosen.batch,
         "steps": chosen.steps,
         "runs": len(OBJECTIVES) * len(GAMMAS) * SEEDS,
         "ours_s": mine,

@@ -38,7 +38,7 @@ PROBLEMS = {"ring8": "ring8(radius=2, std=0.02)", "grid25": "grid25(spacing=2, s
 SAMPLES = 2500
 DRAWN = 100
 """Seed of the samples that are judged."""
-LOOKS = 20
+LOOKS = 10
 RUNTIME = ("compile", "threads")
 """Options that change the speed of a row only."""
 
@@ -56,18 +56,26 @@ def length(values: dict[str, Any], source: Source, budget: int) -> tuple[int, in
     return max(1, budget // each), each
 
 
-def train(values: dict[str, Any], source: Source) -> tuple[Trainer, float, list[str]]:
-    """(trainer at its end, seconds with everything, what the guard did)."""
-    begun = time.perf_counter()
+def train(
+    values: dict[str, Any], source: Source, each: int
+) -> tuple[Trainer, float, list[str], list[tuple[int, float, float]]]:
+    """(trainer at its end, seconds of training, what the guard did, the way there: gradient evaluations, modes and
+    high-quality share of the averaged generator, means over seeds)."""
+    begun, judging = time.perf_counter(), 0.0
     trainer = Trainer(config.make(values), source)
-    events = []
+    events, curve = [], []
     while trainer.step < trainer.steps:
         losses = trainer.advance(min(max(1, trainer.steps // LOOKS), trainer.steps - trainer.step))
         found = trainer.check(losses)
         events += [f"step {trainer.step}, seed {t.member}: {t.problem}: {t.action}" for t in found]
         if trainer.finite():
             trainer.mark_good()
-    return trainer, time.perf_counter() - begun, events
+        paused = time.perf_counter()
+        scores = [judge(trainer, source, k).to_dict() for k in range(trainer.config.population)]
+        modes, share = (statistics.fmean(s[k] for s in scores) for k in ("modes", "high_quality"))
+        curve.append((trainer.step * each, modes, share))
+        judging += time.perf_counter() - paused
+    return trainer, time.perf_counter() - begun - judging, events, curve
 
 
 def judge(trainer: Trainer, source: Source, member: int, averaged: bool = True) -> ModeCoverage:
@@ -88,7 +96,7 @@ def run(name: str, problem: str, arguments: argparse.Namespace) -> dict[str, Any
     source = open_source(values["source"])
     steps, each = length(values, source, asked(method, arguments.budget))
     try:
-        trainer, seconds, events = train({**values, "examples": steps * values["batch"]}, source)
+        trainer, seconds, events, curve = train({**values, "examples": steps * values["batch"]}, source, each)
     except TorchDynamoException as error:
         print(f"{problem} {name}: cannot be compiled ({str(error).splitlines()[0][:80]}), eager instead", flush=True)
         values["compile"] = "off"
@@ -109,6 +117,7 @@ def run(name: str, problem: str, arguments: argparse.Namespace) -> dict[str, Any
         "seeds": list(trainer.config.member_seeds()),
         "seconds": seconds,
         "guard": events,
+        "curve": curve,
         "environment": environment(trainer.device, 1),
         **judged,
     }
@@ -190,8 +199,8 @@ def main() -> None:
     parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--budget", type=int, default=8000, help="gradient evaluations of a run")
-    parser.add_argument("--compile", choices=("on", "off"), default="on")
+    parser.add_argument("--budget", type=int, default=4000, help="gradient evaluations of a run")
+    parser.add_argument("--compile", choices=("on", "off"), default="off")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="print what is there, train nothing")

@@ -10,13 +10,13 @@ from typing import Any
 PLAIN: dict[str, Any] = {
     "objective": "nonsaturating",
     "penalty": (),
-    "network": "mlp(width=128, depth=2)",
+    "network": "mlp(width=64, depth=2)",
     "latent": 2,
     "optimizer": "adam(beta1=0.5, beta2=0.9)",
     "lr_generator": "0.001",
     "lr_critic": "0.001",
-    "batch": 256,
-    "ema": 0.999,
+    "batch": 64,
+    "ema": 0.995,
 }
 """The game that all rows change: PacGAN's two latent coordinates, the same small networks on both sides."""
 
@@ -91,7 +91,7 @@ PENALTIES = {
 SIGHT = {
     "pack": Method({"critic": "pack(size=2)"}),
     "pack-4": Method({"critic": "pack(size=4)"}),
-    "minibatch": Method({"critic": "minibatch"}),
+    "minibatch": Method({"critic": "minibatch(kernels=8, dims=4)"}),
     "jitter": Method({"augment": "jitter(std=0.1)"}),
     "noise": Method({"noise": "linear(1->0, hold=0.2)"}),
     "bourgan": Method({"latent_law": "bourgan", "penalty": "isometry"}),

@@ -14,7 +14,7 @@ copyright = "the ganneal authors, MIT licence"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "plaintext", "generated"]
-exclude_patterns = ["_build", "extensions"]
+exclude_patterns = ["_build", "extensions", "stabilisers/generated/measured.md"]
 default_role = "code"
 smartquotes = False  # two dashes are an option, not a dash
 

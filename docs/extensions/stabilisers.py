@@ -102,6 +102,7 @@ def write(source: Path) -> None:
             told = f"{cost['ratio']:.2f} | {cost['evaluations']}" if cost else " | "
             about = parts._cell(parts.sentence(kind.registry[name]))
             table.append(f"| [`{name}`]({kind.key}-{name}.md) | {about} | {told} |")
+    files["measured.md"] = _all_measured(measured).encode()
     files["index.md"] = "\n".join([*listed, "```", *table, ""]).encode()
     for name, data in files.items():
         path = folder / name
@@ -183,6 +184,23 @@ def _used(kind: Kind, name: str, rows: list[dict[str, Any]]) -> list[dict[str, A
     against = {(row["problem"], row["against"]) for row in own}
     plain = [row for row in rows if (row["problem"], row["method"]) in against and row not in own]
     return plain + own
+
+
+def _all_measured(rows: list[dict[str, Any]]) -> str:
+    """The whole benchmark, for the chooser."""
+    out = ["## Measured", ""]
+    for problem in sorted({row["problem"] for row in rows}):
+        own = [row for row in rows if row["problem"] == problem]
+        first = own[0]["averaged"][0]
+        out += [
+            f"{problem}: {len(own[0]['seeds'])} seeds, {own[0]['budget']} gradient evaluations each unless stated, "
+            f"{first['samples']} samples of the averaged generator. A perfect sampler has {first['total']} modes, "
+            f"{first['high_quality_ceiling']:.2%} high quality and a KL of {first['kl_floor']:.4f}.",
+            "",
+            _table(own),
+            "",
+        ]
+    return "\n".join(out)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

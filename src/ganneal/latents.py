@@ -156,12 +156,14 @@ def unit_interval(e: Tensor) -> Tensor:
 
 
 def bourgain(x: Tensor, dims: int) -> Tensor:
-    """Centres [n, dims] whose distances are those of x [n, d] up to a factor O(log n): the coordinates are distances
-    to random subsets, f_S(x) = min_{s in S} |x - s|, S holding each point with probability 2^-i, i = 1 .. log2 n (J.
-    Bourgain 1985; Linial, London and Rabinovich 1995). Each of them is non-expansive: |f_S(x) - f_S(y)| <= |x - y|.
+    """Centres [n, dims] that keep the gaps of x [n, d]: the coordinates are distances to random subsets, f_S(x) =
+    min_{s in S} |x - s|, S holding each point with probability 2^-i, i = 1 .. log2 n (J. Bourgain 1985; Linial, London
+    and Rabinovich 1995). Each of them is non-expansive, |f_S(x) - f_S(y)| <= |x - y|, and all of them together keep
+    distances up to a factor O(log n).
 
-    A latent space has fewer coordinates than there are subsets, so all of them are made and their leading principal
-    components kept; then the whole is shifted to mean 0 and scaled to mean square 1 a coordinate, as large as N(0, I).
+    A latent space has fewer coordinates than there are subsets, so their leading principal components are kept, to
+    which that bound does not extend: with few coordinates some pairs come much too close. Then the whole is shifted to
+    mean 0 and scaled to mean square 1 a coordinate, as large as N(0, I).
     Depends on x alone: the subsets come from a fixed generator.
     """
     n, f = len(x), subset_distances(x, dims)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 TINY = (
-    "--network", "mlp(width=8, depth=1)", "--batch", "8", "--steps", "40", "--seeds", "2", "--permutations", "19",
-    "--workers", "0", "--out", "it",
+    "--network", "mlp(width=8, depth=1)", "--batch", "8", "--steps", "20", "--seeds", "2", "--permutations", "19",
+    "--workers", "0", "-o", "it",
 )  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from ganneal.twosample.energy import mean_distance
 
 @pytest.fixture(scope="module")
 def judge() -> Judge:
-    return Judge(open_source("ring8"), make({"source": "ring8", "permutations": 19}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganneal.engine.verdict.MOST", 60)
+        patch.setattr("ganneal.comparing.judging.REFERENCE", 1000)
+        return Judge(open_source("ring8"), make({"source": "ring8", "permutations": 19}))
 
 
 def _perfect(judge: Judge, seed: int, n: int = 2500) -> torch.Tensor:

@@ -8,9 +8,9 @@ import pytest
 
 from ganneal.dynamics.follow_the_leader import (
     Bilinear,
+    ConvexGame,
     PointGenerators,
-    RockPaperScissors,
-    SmallGame,
+    ThreeMoves,
     follow_the_leader,
 )
 from ganneal.dynamics.primal_dual import best_response, constraint, dual_value, factors, primal_dual
@@ -27,7 +27,7 @@ def circle(n: int) -> np.ndarray:
 
 POINTS = PointGenerators(circle(8), circle(40), radius=2.0)
 """Eight data points, forty generators that are points, eight of them on the data."""
-GAMES: dict[str, SmallGame] = {"bilinear": Bilinear(), "moves": RockPaperScissors(), "points": POINTS}
+GAMES: dict[str, ConvexGame] = {"bilinear": Bilinear(), "moves": ThreeMoves(), "points": POINTS}
 
 
 def test_bilinear_gap() -> None:
@@ -60,7 +60,7 @@ def test_a_mixture_of_points_wins_where_one_point_loses() -> None:
 
 def test_rock_paper_scissors() -> None:
     """One move loses 1; the mixture's worst loss goes to 0, and v's answers are mixtures too."""
-    game = RockPaperScissors()
+    game = ThreeMoves()
     assert game.pure() == 1.0
     for rounds in ROUNDS:
         found = follow_the_leader(game, rounds)

@@ -25,7 +25,7 @@ def measured(made: SmallGame, start: torch.Tensor, until: float, points: int = 4
 def test_the_uniform_toy_turns_for_ever() -> None:
     """H = w^2 + a^2/2 - ln a stays .75 on the orbit through (.5, 1), on which a runs over [.5493, 1.5355]."""
     made = game("lq_uniform")
-    orbit = integrate(made.problem, torch.tensor([0.5, 1.0], dtype=F64), torch.linspace(0, 200, 2001, dtype=F64), 1e-8)
+    orbit = integrate(made.problem, torch.tensor([0.5, 1.0], dtype=F64), torch.linspace(0, 80, 801, dtype=F64), 1e-8)
     assert made.conserved is not None
     assert (made.conserved(orbit) - 0.75).abs().max() < 1e-6
     assert abs(orbit[:, 1].min().item() - 0.5493) < 2e-4
@@ -45,13 +45,13 @@ def test_wasserstein_games_conserve(name: str) -> None:
 
 
 RATES: dict[str, tuple[str, str, tuple[str, ...], float, float]] = {
-    "NK .25": ("lq_uniform", "wasserstein", ("nk(eta=0.25)",), -0.1111, 90),
+    "NK .25": ("lq_uniform", "wasserstein", ("nk(eta=0.25)",), -0.1111, 60),
     "NK .5": ("lq_uniform", "wasserstein", ("nk(eta=0.5)",), -0.2222, 60),
     "NK 1": ("lq_uniform", "wasserstein", ("nk(eta=1)",), -0.4444, 30),
     "NK 3, slow": ("lq_uniform", "wasserstein", ("nk(eta=3)",), -0.1786, 60),
-    "logistic": ("lq_uniform", "jsd", (), -0.05, 150),
+    "logistic": ("lq_uniform", "jsd", (), -0.05, 110),
     "R1": ("dirac", "jsd", ("r1(gamma=0.5)",), -0.25, 60),
-    "consensus": ("dirac", "jsd", ("consensus(gamma=1)",), -0.25, 60),
+    "consensus": ("dirac", "jsd", ("consensus(gamma=1)",), -0.25, 40),
     "SGP midpoint": ("lq_uniform", "wasserstein", ("sgp(rho=1, measure=midpoint)",), -1 / 3, 45),
 }
 
@@ -106,7 +106,7 @@ def test_norm_penalties_leave_a_cycle(strength: float, expected: float) -> None:
     a cycle whose amplitude is 4/pi for small g."""
     made = game("dirac", "wasserstein", f"gp(weight={strength / 2})")
     times = torch.linspace(0, 15, 400, dtype=F64)
-    for factor in (1.0, 0.9) if strength > 0.1 else (1.0,):
+    for factor in (1.0, 0.9) if strength > 0.5 else (1.0,):
         start = torch.tensor([0.0, factor * expected], dtype=F64)
         found = integrate(made.problem, start, times, 1e-5)[-200:, 1].abs().max().item() / expected
         assert abs(found - 1) < (2e-3 if factor == 1 else 0.07)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from exact_games import game
 
-from ganneal.dynamics import field_spectrum, solver_spectrum, stable_rate
+from ganneal.dynamics import field_spectrum, play_out, solver_spectrum, stable_rate
+from ganneal.dynamics.multipliers import period_of, settled_after
 from ganneal.solvers import OPTIMIZERS, SGD, SOLVERS
 
 # ---- largest stable rates: (game, objective, penalties, solver, expected)
@@ -150,3 +151,66 @@ def test_a_solver_of_a_longer_period_is_judged_per_step() -> None:
     found = solver_spectrum(problem, SOLVERS.build("lookahead(solver=alternating, every=4, toward=0.5)"), 0.1)
     assert found.steps == 4
     assert abs(found.radius - ((1 + inner**4) / 2).abs().max().item() ** 0.25) < 1e-7
+
+
+PERIODS = {
+    "alternating": 1,
+    "averaging(lookahead(every=4))": 4,
+    "lookahead(lookahead(every=3), every=4)": 12,
+    "lookahead(chekhov(every=4), every=6)": 12,
+}
+
+
+@pytest.mark.parametrize("text", PERIODS)
+def test_the_period_of_a_solver_in_a_solver(text: str) -> None:
+    assert period_of(SOLVERS.build(text)) == PERIODS[text]
+
+
+def test_an_average_around_a_lookahead_changes_nothing() -> None:
+    problem = game("dirac", "wasserstein", "r1(gamma=0.5)").problem
+    bare, inside = (
+        solver_spectrum(problem, SOLVERS.build(text), 0.1)
+        for text in ("lookahead(every=4)", "averaging(lookahead(every=4))")
+    )
+    assert inside.steps == bare.steps == 4
+    assert inside.radius == pytest.approx(bare.radius, abs=1e-8)
+
+
+def test_queues_are_full_before_they_are_judged() -> None:
+    """Chekhov's step is a delay by the mean age of a full queue: its growth is that of a long run."""
+    solver = SOLVERS.build("chekhov(opponents=6, every=5, weight=0)")
+    assert settled_after(solver, 25) >= 30
+    problem, h = game("bilinear").problem, 0.02
+    found = solver_spectrum(problem, solver, h)
+    assert found.steps == 5
+    points = play_out(problem, solver, torch.tensor([0.0, 1e-3], dtype=torch.float64), h, 400)
+    length = points.norm(dim=1).log()
+    assert abs(math.log(found.radius) / ((length[-1] - length[-201]) / 200).item() - 1) < 0.03
+
+
+def test_slow_games_are_looked_at_with_long_steps() -> None:
+    """Simultaneous steps drive every rotation away, however slow; alternating ones hold up to 2/w."""
+    problem = game("bilinear(frequencies=0.01)").problem
+    assert stable_rate(problem, SOLVERS.build("simultaneous")) == 0
+    assert abs(stable_rate(problem, SOLVERS.build("alternating"), digits=3) / 200 - 1) < 0.01
+
+
+def test_a_slow_mode_of_a_stiff_game_is_no_neutral_direction() -> None:
+    problem = game("dirac", "jsd", "r1(gamma=4000)").problem
+    found = solver_spectrum(problem, SOLVERS.build("simultaneous"), 1e-4)
+    assert found.neutral == 0
+    slow, fast = (-2000 + sign * math.sqrt(2000**2 - 0.25) for sign in (1, -1))
+    assert found.multipliers.abs().tolist() == pytest.approx([1 + 1e-4 * slow, 1 + 1e-4 * fast], abs=1e-10)
+
+
+def test_members_of_a_population_are_single_steps() -> None:
+    """The Jacobian of the map is that of steps made one by one."""
+    problem = game("lq_uniform", "jsd", "r1(gamma=0.5)").problem
+    solver, w = SOLVERS.build("extragradient"), problem.flat()
+    columns = []
+    for e in torch.eye(2, dtype=torch.float64):
+        ends = [play_out(problem, solver, w + s * 1e-5 * e, 0.3, 1)[-1] for s in (1, -1)]
+        columns.append((ends[0] - ends[1]) / 2e-5)
+    expected = torch.linalg.eigvals(torch.stack(columns, 1)).abs().sort(descending=True).values
+    found = solver_spectrum(problem, solver, 0.3)
+    torch.testing.assert_close(found.multipliers.abs(), expected, rtol=0, atol=1e-9)

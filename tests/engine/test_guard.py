@@ -14,7 +14,8 @@ from ganneal.data import open_source
 from ganneal.engine import checkpoint
 from ganneal.engine.config import complete
 from ganneal.engine.events import read
-from ganneal.engine.guard import COLLAPSE, MAX_ROLLBACKS, PATIENCE, SATURATION, Guard
+from ganneal.engine.guard import MAX_ROLLBACKS, Guard
+from ganneal.engine.symptoms import COLLAPSE, PATIENCE, SATURATION
 from ganneal.engine.trainer import Trainer
 
 SMALL: dict[str, Any] = {"batch": 8, "network": "mlp(width=8, depth=1)", "permutations": 19}
@@ -102,11 +103,15 @@ def test_divergence_is_rolled_back_three_times_and_then_fails_with_advice(
     out, complaint = capsys.readouterr()
     assert complaint == (
         "ganneal: training does not hold: non-finite values after 3 rollbacks; "
-        "try a smaller learning rate, or a stronger penalty such as r1r2(gamma=1)\n"
+        "try --lr-generator 0.000333 --lr-critic 3.33e+07: smaller steps keep within the stability region of the "
+        "discrete game\n"
     )
     assert out.count("guard: member 0: non-finite values (nan): rolled back") == MAX_ROLLBACKS
     events = read(folder / "events.jsonl")
     guards = [event for event in events if event["event"] == "guard"]
+    (finding,) = gn.Run(folder).diagnosis().findings
+    assert complaint.rstrip().endswith(f"; {finding.advice}")  # the doctor says the same
+    assert finding.sentence().endswith(f"; {finding.advice}")
     assert [g["lr_scale"] for g in guards] == [0.5, 0.25, 0.125, 0.0]
     assert [g["examples"] for g in guards] == [160, 320, 480, 640]
     assert (events[-1]["event"], events[-1]["reason"]) == ("end", "failed")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ganneal.errors import UsageError
 from ganneal.objectives import OBJECTIVES
 from ganneal.penalties import PENALTIES
-from ganneal.penalties.coverage import constraint, kernel_coverage
+from ganneal.penalties.coverage import dual_slope, kernel_coverage
 
 WIDTH = {"coverage.bandwidth": 0.8}
 
@@ -39,8 +39,8 @@ def test_the_constraint_of_each_critic() -> None:
     """log(2 (1 - sigmoid y)), 0 at y = 0, held at log 2e-6 from below; -y for a witness."""
     y = torch.tensor([-2.0, 0.0, 3.0, 80.0], dtype=F64)
     truth = torch.tensor([math.log(2 / (1 + math.exp(-2))), 0.0, math.log(2 / (1 + math.exp(3))), math.log(2e-6)])
-    torch.testing.assert_close(constraint(y, OBJECTIVES["jsd"]()), truth.to(F64), rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(constraint(y, OBJECTIVES["wasserstein"]()), -y)
+    torch.testing.assert_close(dual_slope(y, OBJECTIVES["jsd"]()), truth.to(F64), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(dual_slope(y, OBJECTIVES["wasserstein"]()), -y)
 
 
 @pytest.mark.parametrize("objective", ["nonsaturating", "wasserstein"])
@@ -51,7 +51,7 @@ def test_coverage_value_and_gradient(objective: str) -> None:
     made = game(objective, Curved(), Mapped(), text, d=2)
     params, batch = parameters(made), random_batch(made, "generator")
     weights, without = coefficients(text, **WIDTH), coefficients()
-    f1 = constraint(Curved()(batch["real"]).detach(), made.objective)  # type: ignore[attr-defined]
+    f1 = dual_slope(Curved()(batch["real"]).detach(), made.objective)  # type: ignore[attr-defined]
     share = loss(made, "generator", params, batch, weights) - loss(made, "generator", params, batch, without)
     torch.testing.assert_close(share, 2 * 0.09 * f1.square().mean())
 

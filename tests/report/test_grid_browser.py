@@ -1,5 +1,6 @@
 """The page of a comparison of methods: numbers beside perfect ones, and a real browser without a network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ from grids import grid_results
 from test_browser import browser  # noqa: F401
 
 from ganneal.errors import UsageError
-from ganneal.report.compare import columns, row_of
 from ganneal.report.curves import Scale
+from ganneal.report.grid_table import columns, row_of
 
 LONG = "with_a_very_long_name" * 6 + " <b>&amp;</b>"
 
@@ -72,3 +73,18 @@ def test_an_axis_shows_all_values_and_has_ticks(values: list[float]) -> None:
     ticks = scale.ticks()
     assert 2 <= len(ticks) <= 6
     assert all(0 <= scale.at(t) <= 1 for t in ticks)
+
+
+def test_a_perfect_score_far_away_does_not_squeeze_the_axis(tmp_path: Path) -> None:
+    near, far = grid_results(tmp_path / "near", 8), grid_results(tmp_path / "far", 8)
+    far = replace(far, records=tuple({**r, "perfect": {**r["perfect"], "divergence": 1e-12}} for r in far.records))
+    assert "the dashed line what a perfect sampler scores" in near.report().read_text()
+    text = far.report().read_text()
+    assert "a perfect sampler scores 1e-12, far off the axis" in text
+    assert 'class="floor"' not in text
+
+
+def test_a_score_that_no_run_has_is_a_page_still(tmp_path: Path) -> None:
+    found = grid_results(tmp_path / "it", 2, kind="image")
+    lost = [{**r, "rows": [{**row, "energy": None} for row in r["rows"]]} for r in found.records]
+    assert replace(found, records=tuple(lost)).report().is_file()

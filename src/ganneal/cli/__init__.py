@@ -13,7 +13,7 @@ VERBS = {
     "sample": "draw samples from a run:                  ganneal sample runs/digits-1 -n 64 -o out.png",
     "compare": "objectives, penalties, solvers, ranked:   ganneal compare ring8 --objective rkl,jsd --seeds 8",
     "test": "do two samples differ, and where:         ganneal test real.npy fake.npy",
-    "dynamics": "Langevin, Fokker-Planck, generator:       ganneal dynamics fokker-planck --target double_well",
+    "dynamics": "spectra of games and runs, Langevin:     ganneal dynamics dirac --penalty r1",
     "evaluate": "judge a run's generator in numbers:       ganneal evaluate runs/digits-1",
     "doctor": "name what is wrong with a run:            ganneal doctor runs/digits-1",
     "report": "write report.html of a run anew:          ganneal report runs/digits-1",

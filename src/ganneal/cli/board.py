@@ -13,13 +13,14 @@ from rich.table import Table
 
 from ganneal.comparing.grid import Grid
 from ganneal.comparing.sharing import Job
+from ganneal.comparing.watching import Watcher
 
 LINES = 30
 """Rows of the live table, at most: those that move come first."""
 
 
-class Board:
-    """A watcher of `compare`."""
+class Board(Watcher):
+    """A table of the jobs of a comparison."""
 
     def __init__(self, quiet: bool = False):
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=quiet)

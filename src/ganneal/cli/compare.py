@@ -8,7 +8,8 @@ import tyro
 from pydantic import BaseModel, Field, create_model
 
 from ganneal.cli.arguments import parse, request_model
-from ganneal.comparing.axes import FIXED, PARTS
+from ganneal.comparing.axes import PARTS
+from ganneal.comparing.measures import COUNTED
 from ganneal.engine.config import read_yaml
 from ganneal.engine.problems import whole
 from ganneal.errors import UsageError
@@ -30,7 +31,8 @@ OWN: dict[str, tuple[str, str]] = {
     "solver": ("TEXT", 'Solvers, with commas between them: "alternating, simultaneous".'),
     "vary": ("TEXT ...", 'Values of other keys, with bars between them: "lr_critic=0.0005|0.002" "noise=0|0.1".'),
     "seeds": ("TEXT", "How many seeds, or which, with commas between them: 8, or 3,5,9. [8]"),
-    "budget": ("INT", "Gradient evaluations of every run, in place of steps: costly solvers then make fewer steps."),
+    "budget": ("INT", "Gradient evaluations of every run, in place of steps: costly solvers then make fewer steps. "
+               + COUNTED),
     "rank": ("TEXT", "What ranks: divergence, modes, high_quality, kl, energy, mmd, seconds. [KL of modes and outside; "
              "without known modes the energy distance]"),
     "workers": ("INT", "Processes on this machine, 0 for this one alone. [one for each core]"),
@@ -49,7 +51,8 @@ def model() -> type[BaseModel]:
         if name in OWN:
             word, about = OWN[name]
             kind: Any = tuple[str, ...] if name == "vary" else str
-            mark = tyro.conf.arg(metavar=word, help_behavior_hint="")
+            aliases = ["-o"] if name == "out" else None
+            mark = tyro.conf.arg(metavar=word, help_behavior_hint="", aliases=aliases)
             fields[name] = (Annotated[kind | None, mark], Field(None, description=about))
         else:
             field = shared[name]
@@ -76,7 +79,7 @@ def main(args: list[str]) -> int:
     as_json = given.pop("as_json")
     if "config" in given:
         told = read_yaml(Path(given.pop("config")))
-        given = {**{k: v for k, v in told.items() if k not in (*FIXED[:1], "out")}, **given}
+        given = {**{k: v for k, v in told.items() if k not in ("source", "out")}, **given}
     for key in ("budget", "workers"):
         if key in given:
             given[key] = whole(key, given[key]) if given[key] != "0" or key == "budget" else 0
@@ -105,16 +108,17 @@ def _seeds(text: str) -> int | list[int]:
 
 def _told(found: "Results") -> str:
     from ganneal.cli.tables import aligned
-    from ganneal.report.compare import columns, row_of
+    from ganneal.report.grid_table import columns, row_of
 
     measures = columns(found)
-    rows = [("", "method", *(m.name for m in measures), "place", "against the best")]
+    rows = [("", "method", *(m.name for m in measures), "places", "against the best")]
     for standing in found.standings():
         row = row_of(found, standing, measures)
         rows.append((str(standing.place), row.label, *(cell.text for cell in row.cells), row.places, row.against))
     rows.append(("", "perfect", *(cell.text for cell in row_of(found, None, measures).cells), "", ""))
     said = [aligned([row[1:2] + row[:1] + row[2:] for row in rows]) if found.records else "", ""]
     said += [found.sentence()]
+    said += [f"note:     {r['label']}: {line}" for r in found.records for line in r.get("notes", ())]
     said += [f"left out: {one['label']}: {one['reason']}" for one in found.refused]
     said += [f"failed:   {one['label']}: {one['reason']}" for one in found.failed]
     if found.records:

@@ -43,17 +43,17 @@ def main(args: list[str]) -> int:
     if request.as_json:
         print(json.dumps({"run": str(run.folder), **found.to_dict()}, indent=1, allow_nan=False))
     else:
-        print(_told(run.folder, found, run.config.population > 1))
+        print(_told(run.folder, found, run.config.population > 1, request.events_only))
     return 0
 
 
-def _told(folder: Path, found: "Diagnosis", several: bool) -> str:
+def _told(folder: Path, found: "Diagnosis", several: bool, events_only: bool) -> str:
     count = len(found.findings)
-    said = [f"{folder}: {'healthy' if found.healthy else 'a problem' if count == 1 else f'{count} problems'}"]
+    well = "healthy as far as its events tell" if events_only else "healthy"
+    said = [f"{folder}: {well if found.healthy else 'a problem' if count == 1 else f'{count} problems'}"]
     for finding in found.findings:
         who = f"member {finding.member}: " if several else ""
-        when = "" if finding.since is None else f" (since {finding.since} examples)"
-        said.append(f"\n{who}{finding.problem}: {finding.evidence}{when}")
+        said.append(f"\n{who}{finding.problem}: {finding.evidence}{finding.when}")
         if finding.treatment is not None:
             said.append(f"  try {finding.treatment.flags()}\n  {finding.treatment.why}")
         elif finding.advice:

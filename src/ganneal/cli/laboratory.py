@@ -1,6 +1,7 @@
 """`ganneal dynamics GAME` and `ganneal dynamics RUN`."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from ganneal.cli.outputs import free_for
 from ganneal.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganneal.dynamics import Spectrum, Study
 
 
@@ -21,26 +24,31 @@ class Game(BaseModel, use_attribute_docstrings=True):
 
     game: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="GAME")]
     """dirac, bilinear, lq_uniform, lq_wgan, affine, rock_paper_scissors, or with arguments: "affine(std=0.7)"."""
-    objective: str | None = None
-    """As in training [wasserstein]."""
-    penalty: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="TEXT ...")] = None
+    objective: Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="[wasserstein]")] = None
+    """As in training."""
+    penalty: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="TEXT ...", help_behavior_hint="")] = None
     """Any number, as in training: "r1(gamma=1)" "nk(eta=0.5)"."""
     solver: str = "alternating"
     """As in training."""
     optimizer: str = "sgd"
     """sgd, or "sgd(momentum=-0.5)"."""
-    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Learning rate of both players [half of the largest stable one, at most 0.1]."""
+    lr: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="NUMBER", help_behavior_hint="[half of the largest stable one, at most 0.1]"),
+    ] = Field(None, gt=0, allow_inf_nan=False)
+    """Learning rate of both players."""
     noise: str = "0"
     """Standard deviation of instance noise, or its schedule."""
     progress: float = Field(1.0, ge=0, le=1)
     """Where schedules are read: 0 is the start of training, 1 its end."""
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """The picture (.png) [dynamics-GAME.png]."""
+    out: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", aliases=["-o"], help_behavior_hint="[dynamics-GAME.png]")
+    ] = None
+    """The picture (.png); with --json there is none unless it is named."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print everything as JSON."""
     force: bool = False
-    """Overwrite an existing picture."""
+    """Overwrite the picture named by --out."""
 
 
 class Run(BaseModel, use_attribute_docstrings=True):
@@ -63,35 +71,54 @@ class Run(BaseModel, use_attribute_docstrings=True):
 
 def game(args: list[str]) -> int:
     """Study a game, print what was found, and draw it."""
-    request = parse(Game, "dynamics", args, 'ganneal dynamics dirac --objective jsd --penalty "r1(gamma=0.5)"')
-    plain = "".join(c if c.isalnum() else "-" for c in request.game.partition("(")[0])
-    out = request.out or Path(f"dynamics-{plain}.png")
-    free_for(out, (".png",), request.force)
+    request = parse(Game, "dynamics", asking(args), 'ganneal dynamics dirac --objective jsd --penalty "r1(gamma=0.5)"')
     from ganneal.cli.status import status
-    from ganneal.dynamics import study
-    from ganneal.engine.checkpoint import write_atomically
+    from ganneal.dynamics.laboratory import question
 
+    asked = question(
+        request.game, request.objective, request.penalty or (), request.solver, request.lr, request.noise,
+        request.progress, request.optimizer,
+    )  # fmt: skip
+    out = request.out
+    if out is None and not request.as_json:
+        plain = "".join(c if c.isalnum() else "-" for c in request.game.partition("(")[0])
+        out = Path(f"dynamics-{plain}.png")
+    if out is not None:
+        free_for(out, (".png",), request.force or request.out is None)
     with status() as watch:
-        watch(f"spectra of {request.game}")
-        found = study(
-            request.game, request.objective, request.penalty or (), request.solver, request.lr, request.noise,
-            request.progress, request.optimizer,
-        )  # fmt: skip
-        watch("the picture")
-        from ganneal.report.portrait import picture
+        watch(f"eigenvalues of {request.game}")
+        spectrum = asked.spectrum()
+    if not request.as_json:
+        print(_eigenvalues_told(spectrum, asked.predicted), flush=True)
+    with status() as watch:
+        watch("learning rates, and what is measured")
+        found = asked.study(spectrum)
+    if not request.as_json:
+        print(f"\n{_rates_told(found)}", flush=True)
+    if out is not None:
+        with status() as watch:
+            watch("the picture")
+            from ganneal.engine.checkpoint import write_atomically
+            from ganneal.report.portrait import picture
 
-        write_atomically(out, picture(found))
+            write_atomically(out, picture(found))
     if request.as_json:
-        print(json.dumps({**found.to_dict(), "picture": str(out)}, indent=1, allow_nan=False))
-        return 0
-    print(_told(found))
-    print(f"\npicture: {out}")
+        drawn = None if out is None else str(out)
+        print(json.dumps({**found.to_dict(), "picture": drawn}, indent=1, allow_nan=False))
+    else:
+        print(f"\npicture: {out}")
     return 0
+
+
+def asking(args: list[str]) -> list[str]:
+    """A wish for help alone: a page that is printed after a first argument leaves that one out."""
+    wish = [arg for arg in args if arg in ("-h", "--help")]
+    return wish[:1] or args
 
 
 def run(args: list[str]) -> int:
     """The spectrum of a run."""
-    request = parse(Run, "dynamics", args, "ganneal dynamics runs/ring8-1")
+    request = parse(Run, "dynamics", asking(args), "ganneal dynamics runs/ring8-1")
     from ganneal.cli.status import status
     from ganneal.dynamics import run_spectrum
 
@@ -105,25 +132,40 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _told(found: "Study") -> str:
+def _eigenvalues_told(found: "Spectrum", predicted: "Tensor | None") -> str:
     from ganneal.cli.tables import aligned
 
     rows: list[tuple[str, ...]] = [("eigenvalue", "closed form", "|Im|/|Re|")]
-    measured = found.spectrum.eigenvalues.tolist()
-    exact = [] if found.predicted is None else found.predicted.tolist()
-    for z in measured:
+    exact = [] if predicted is None else predicted.tolist()
+    for z in map(lambda z: rounded(z, found.scale), found.eigenvalues.tolist()):
         near = min(exact, key=lambda w, z=z: abs(w - z)) if exact else None  # type: ignore[misc]
         if near is not None:
             exact.remove(near)
-        small = 1e-9 * max(found.spectrum.scale, 1e-300)
-        turning = "inf" if abs(z.real) < small else f"{abs(z.imag / z.real):.3g}"
-        rows.append((number(z), "-" if near is None else number(near), turning))
+        rows.append((number(z), "-" if near is None else number(rounded(near, found.scale)), turning(z)))
+    note = "\n-: no closed form is known for this combination" if any(row[1] == "-" for row in rows) else ""
+    return aligned(rows) + note
+
+
+def _rates_told(found: "Study") -> str:
+    from ganneal.cli.tables import aligned
+
+    spectrum, radius = found.spectrum, found.multipliers.radius
+    lost = "overflow" if radius > 1 else "-"
+    rate = 0.0 if abs(found.rate) < 1e-7 * abs(spectrum.slowest) else found.rate
     rates = [
         ("", "predicted", "measured"),
-        ("slowest rate of the field", f"{found.spectrum.abscissa:.6g}", f"{found.rate:.6g}"),
-        (f"factor per step at rate {found.lr:.4g}", f"{found.solver.radius:.8g}", f"{found.step_rate:.8g}"),
+        (
+            "slowest rate of the field",
+            f"{rounded(spectrum.slowest, spectrum.scale).real:.6g}",
+            "-" if math.isnan(rate) else f"{rate:.6g}",
+        ),
+        (
+            f"factor per step at rate {found.lr:.4g}",
+            f"{radius:.8g}",
+            f"{found.step_rate:.8g}" if math.isfinite(found.step_rate) else lost,
+        ),
     ]
-    return f"{aligned(rows)}\n\n{aligned(rates)}\n\n" + "\n".join(found.words)
+    return f"{aligned(rates)}\n\n" + "\n".join(found.words)
 
 
 def _spectrum_told(found: "Spectrum") -> str:
@@ -131,14 +173,20 @@ def _spectrum_told(found: "Spectrum") -> str:
 
     rows: list[tuple[str, ...]] = [("eigenvalue", "|z|", "|Im|/|Re|")]
     for z in found.eigenvalues.tolist()[:20]:
-        rows.append((number(z), f"{abs(z):.4g}", "inf" if z.real == 0 else f"{abs(z.imag / z.real):.3g}"))
+        z = rounded(z, found.scale)
+        rows.append((number(z), f"{abs(z):.4g}", turning(z)))
     kind = "all eigenvalues" if found.complete else "the rightmost and the largest eigenvalues"
     more = f", {len(found.eigenvalues) - 20} more not shown" if len(found.eigenvalues) > 20 else ""
+    gauge = "" if found.neutral is None else f"; {found.neutral} neutral directions left out"
+    settles = "deviations shrink in every direction" if found.abscissa < 0 else "some deviations grow"
+    if not found.complete and found.abscissa < 0:
+        settles = "deviations shrink in every direction that was found"
     lines = [
-        f"{found.size} parameters, {kind}{more}; {found.neutral} neutral directions left out",
+        f"{found.size} parameters, {kind if found.rightmost else 'the largest eigenvalues'}{more}{gauge}",
         f"field at the checkpoint: norm {found.norm:.4g} (a spectrum speaks of convergence where this is nearly 0)",
-        f"largest real part {found.abscissa:.4g}: "
-        + ("deviations shrink in every direction" if found.abscissa < 0 else "some deviations grow"),
+        f"largest real part {found.abscissa:.4g}: {settles}"
+        if found.rightmost
+        else "largest real part unknown: the rightmost eigenvalues were not found among those near 0",
         f"rotation |Im|/|Re| up to {found.rotation:.3g}",
     ]
     return aligned(rows) + "\n\n" + "\n".join(lines)
@@ -148,8 +196,21 @@ def number(z: complex) -> str:
     """A complex number in six digits, real ones without an imaginary part."""
     if abs(z.imag) <= 1e-9 * max(abs(z), 1e-300):
         return f"{z.real:.6g}"
-    real = 0.0 if abs(z.real) <= 1e-12 * abs(z) else z.real
-    return f"{real:.6g} {'+' if z.imag > 0 else '-'} {abs(z.imag):.6g}i"
+    return f"{z.real:.6g} {'+' if z.imag > 0 else '-'} {abs(z.imag):.6g}i"
+
+
+def rounded(z: complex, scale: float) -> complex:
+    """Without parts that are rounding: below 1e-7 of the number itself (double eigenvalues have eight digits), or with
+    all of it below 1e-12 of the largest."""
+    if abs(z) <= 1e-12 * scale:
+        return 0j
+    real, imaginary = (part if abs(part) > 1e-7 * abs(z) else 0.0 for part in (z.real, z.imag))
+    return complex(real, imaginary)
+
+
+def turning(z: complex) -> str:
+    """|Im|/|Re|."""
+    return "0" if z == 0 else "inf" if z.real == 0 else f"{abs(z.imag / z.real):.3g}"
 
 
 def subject(word: str) -> str:
@@ -157,7 +218,9 @@ def subject(word: str) -> str:
     if (Path(word) / "config.yaml").is_file():
         return "run"
     if Path(word).is_dir() or "/" in word:
-        raise UsageError(f"{word}: not a run folder (it has no config.yaml); allowed: a run, a game, or fokker-planck")
+        raise UsageError(
+            f"{word}: not a run folder (it has no config.yaml); allowed: a run, {', '.join(GAMES)}, or fokker-planck"
+        )
     return "game" if word.partition("(")[0] in GAMES else ""
 
 

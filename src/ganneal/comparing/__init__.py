@@ -1,13 +1,18 @@
 """Comparing methods: the grid of objectives, penalties, solvers and other keys, over seeds, resumable and ranked.
 
+    running    from a request to results
     axes       texts of the axes
     grid       combinations as complete configurations, and those that cannot be
     sharing    cells that differ in numbers alone, as one population
     training   one population from its configuration to scores
     judging    scores, each beside that of a perfect sampler
+    measures   their names
     ranking    who is best, and who cannot be told from it
-    placing    processes of this machine; `cluster` tasks of Ray
+    placing    this process, or processes of this machine; `worker` is one of them
+    cluster    tasks of Ray
+    watching   what is told on the way
     folder     files
+    results    what was found
 
 Names that need torch are imported when they are asked for: the help of the command line must not wait for it.
 """
@@ -18,20 +23,23 @@ from ganneal.comparing.axes import Axis
 
 if TYPE_CHECKING:
     from ganneal.comparing.grid import Cell, Grid, Refused, make_grid
-    from ganneal.comparing.judging import MEASURES, Judge, Measure
+    from ganneal.comparing.judging import Judge
+    from ganneal.comparing.measures import MEASURES, Measure
     from ganneal.comparing.ranking import Standing, standings
     from ganneal.comparing.results import Results, read
     from ganneal.comparing.running import compare
+    from ganneal.comparing.watching import Watcher
 
 _LAZY = {
-    "MEASURES": "judging",
+    "MEASURES": "measures",
     "Cell": "grid",
     "Grid": "grid",
     "Judge": "judging",
-    "Measure": "judging",
+    "Measure": "measures",
     "Refused": "grid",
     "Results": "results",
     "Standing": "ranking",
+    "Watcher": "watching",
     "compare": "running",
     "make_grid": "grid",
     "read": "results",
@@ -57,6 +65,7 @@ __all__ = [
     "Refused",
     "Results",
     "Standing",
+    "Watcher",
     "compare",
     "make_grid",
     "read",

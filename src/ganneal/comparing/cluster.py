@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from ganneal.comparing.folder import GRID, Folder
-from ganneal.comparing.placing import Place, Request, Watcher, finish
+from ganneal.comparing.placing import Place, Request, finish
+from ganneal.comparing.training import one_line
+from ganneal.comparing.watching import Watcher
 from ganneal.errors import GannealError, UsageError
 
 MEMORY = 100_000_000
@@ -64,7 +66,9 @@ def cluster(folder: Folder, opening: Mapping[str, Any], array: np.ndarray | None
                     watcher.failed(asked["name"], _cause(error))
                     continue
                 except ray.exceptions.RayError as error:
-                    watcher.failed(asked["name"], f"its task was lost ({type(error).__name__})")
+                    cause = getattr(error, "cause", None)
+                    lost = f"its task was lost ({type(error).__name__})"
+                    watcher.failed(asked["name"], lost if cause is None else one_line(cause))
                     continue
                 finish(folder, asked, records, samples)
                 watcher.finished(asked["name"], records)

@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,8 @@ class Folder:
 
     def conclude(self, told: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Write results.json and results.csv, one line a seed."""
+        with suppress(OSError):  # jobs that failed have left something in it, or there was none
+            (self.path / "working").rmdir()
         self._write(RESULTS, {**told, "written": time.strftime("%Y-%m-%d %H:%M:%S")})
         buffer = io.StringIO()
         names = list(dict.fromkeys(name for row in rows for name in row))

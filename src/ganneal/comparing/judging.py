@@ -11,7 +11,6 @@ Srivastava et al. (2017) and Lin et al. (2018). Without modes the score is the e
 (Szekely and Rizzo 2013, eq. 6.1): never below 0, and for m samples of the very law of n others (1/m + 1/n) E|y - y'|.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,38 +33,6 @@ MOST = 1000
 """Samples of a run whose distance to it is measured."""
 QUICK = 1000
 """Samples of a run at a look while it trains."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A column of a comparison.
-
-    key      in the rows
-    name     for people
-    lower    whether less is better; None where neither is
-    digits   how it is printed: "g" for four digits, "%" for a share, "d" for a count
-    """
-
-    key: str
-    name: str
-    lower: bool | None
-    digits: str = "g"
-
-
-MEASURES = {
-    m.key: m
-    for m in (
-        Measure("divergence", "KL of modes and outside", True),
-        Measure("modes", "modes", False, "d"),
-        Measure("high_quality", "high quality", False, "%"),
-        Measure("kl", "KL of modes", True),
-        Measure("energy", "energy distance", True),
-        Measure("mmd", "MMD²", True),
-        Measure("p", "p-value", False),
-        Measure("seconds", "seconds", True),
-        Measure("evaluations", "gradient evaluations", True, "d"),
-    )
-}
 
 
 class Judge:

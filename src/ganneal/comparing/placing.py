@@ -12,26 +12,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ganneal.comparing.folder import Folder
 from ganneal.comparing.training import run_job
+from ganneal.comparing.watching import Watcher
 from ganneal.data import Source
 from ganneal.errors import GannealError
 
 Request = Mapping[str, Any]
-
-
-class Watcher(Protocol):
-    """Is told how jobs go: a live table, a test. Called from one thread only."""
-
-    def started(self, name: str, where: str) -> None: ...
-
-    def moved(self, name: str, told: Mapping[str, Any]) -> None: ...
-
-    def finished(self, name: str, records: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def failed(self, name: str, reason: str) -> None: ...
 
 
 Place = Callable[[Sequence[Request], Watcher], None]
@@ -127,6 +116,9 @@ class _Crew(threading.Thread):
             if told["event"] == "moved":
                 self.said.put(("moved", (name, told)))
             elif told["event"] == "failed":
+                return "failed", (name, told["reason"])
+            elif told["event"] == "died":
+                self.process.wait()
                 return "failed", (name, told["reason"])
             else:
                 return "finished", (name, [self.folder.finished(key) for key, _ in asked["cells"]])

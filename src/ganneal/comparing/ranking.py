@@ -7,6 +7,7 @@ of a method is uncertain too: its interval comes from drawing whole seeds anew (
 at once.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from ganneal.twosample.multiplicity import holm
 
 LEVEL = 0.05
 RESAMPLES = 2000
@@ -74,8 +77,12 @@ def standings(
     order = sorted(range(len(names)), key=lambda k: (means[k], k))
     best, size = order[0], table.shape[1]
     lows, highs, firsts = _places(signed, level, seed)
-    pvalues = {k: _paired(signed[k] - signed[best]) for k in order[1:]}
-    adjusted = holm({k: p for k, p in pvalues.items() if p is not None})
+    # the best was chosen by these scores, so that its comparisons are corrected for those of all pairs
+    pairs = {(a, b): _paired(signed[a] - signed[b]) for a, b in itertools.combinations(order, 2)}
+    known = {pair: p for pair, p in pairs.items() if p is not None}
+    corrected = dict(zip(known, holm(list(known.values())), strict=True))
+    pvalues = {k: pairs[best, k] for k in order[1:]}
+    adjusted = {k: corrected[best, k] for k in order[1:] if (best, k) in corrected}
     found = []
     for place, k in enumerate(order):
         low, high = _interval(table[k], level)
@@ -120,7 +127,7 @@ def _paired(differences: np.ndarray) -> float | None:
         return None
     spread = differences.std(ddof=1)
     if spread <= 1e-12 * np.abs(differences).max(initial=0.0):  # the same difference at every seed
-        return 1.0 if not differences.any() else 0.0
+        return _flips(differences)
     statistic = differences.mean() / (spread / math.sqrt(len(differences)))
     student = float(2 * stats.t.sf(abs(statistic), len(differences) - 1))
     return min(1.0, 2 * min(student, _flips(differences)))
@@ -136,15 +143,6 @@ def _flips(differences: np.ndarray) -> float:
         signs[0] = 1
     means = np.abs(signs @ differences)
     return float((means >= means[0] * (1 - 1e-12)).mean())
-
-
-def holm(pvalues: Mapping[Any, float]) -> dict[Any, float]:
-    """Holm's step-down correction: (m - i) p_(i), made monotone, at most 1."""
-    found, highest = {}, 0.0
-    for i, key in enumerate(sorted(pvalues, key=lambda k: pvalues[k])):
-        highest = max(highest, min(1.0, (len(pvalues) - i) * pvalues[key]))
-        found[key] = highest
-    return found
 
 
 def _places(signed: np.ndarray, level: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,16 +1,18 @@
 """What a comparison found: records of cells, the combinations that were left out, and who is best."""
 
 import json
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganneal.comparing.folder import Folder
-from ganneal.comparing.judging import MEASURES, Measure
+from ganneal.comparing.measures import MEASURES, Measure
 from ganneal.comparing.ranking import ENOUGH, Standing, standings
 from ganneal.errors import UsageError
+
+FEW = 8
+"""Seeds below which a comparison that tells nothing apart says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,8 @@ class Results:
         if not tied:
             return said + " Every other method differs from it by more than the noise between seeds."
         if len(tied) == len(found) - 1:
-            return said + " No other method can be told from it: the differences are within the noise between seeds."
+            more = f"; {best.seeds} seeds are few, more may tell them apart" if best.seeds < FEW else ""
+            return said + f" No other method can be told from it, corrected for all pairs{more}."
         names = ", ".join(tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
         return said + f" Within the noise between seeds of it: {names}."
 
@@ -104,7 +107,7 @@ class Results:
 
     def report(self) -> Path:
         """Write report.html and return its path."""
-        from ganneal.report.compare import render_grid
+        from ganneal.report import render_grid
 
         return render_grid(self)
 
@@ -120,12 +123,6 @@ def value(record: Mapping[str, Any], row: Mapping[str, Any], key: str) -> float 
         return float(record["evaluations"])
     found = row.get(key)
     return None if found is None else float(found)
-
-
-def middle(values: list[float | None]) -> float | None:
-    """The mean of what is there."""
-    known = [v for v in values if v is not None]
-    return statistics.fmean(known) if known else None
 
 
 def read(path: Path | str, rank: str = "") -> Results:

@@ -13,11 +13,12 @@ from torch import Tensor
 from ganneal.comparing import placing
 from ganneal.comparing.axes import axes
 from ganneal.comparing.folder import Folder
-from ganneal.comparing.grid import Cell, Grid, make_grid
-from ganneal.comparing.judging import MEASURES
+from ganneal.comparing.grid import Cell, make_grid
+from ganneal.comparing.measures import MEASURES
 from ganneal.comparing.results import Results, read
 from ganneal.comparing.sharing import Job, jobs
 from ganneal.comparing.training import request
+from ganneal.comparing.watching import Watcher
 from ganneal.data import Source, open_source
 from ganneal.engine.devices import device_of
 from ganneal.errors import UsageError, nearest
@@ -26,24 +27,10 @@ PERMUTATIONS = 199
 SEEDS = 8
 
 
-class Quiet:
-    """A watcher that says nothing."""
-
-    def planned(self, grid: Grid, left: Sequence[Job], done: int) -> None: ...
-
-    def started(self, name: str, where: str) -> None: ...
-
-    def moved(self, name: str, told: Mapping[str, Any]) -> None: ...
-
-    def finished(self, name: str, records: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def failed(self, name: str, reason: str) -> None: ...
-
-
 def compare(
     source: Any, *, objective: Any = None, penalty: Any = None, solver: Any = None, vary: Any = None,
     seeds: int | Sequence[int] = SEEDS, budget: int | None = None, out: str | Path | None = None, rank: str = "",
-    workers: int | None = None, ray: str | None = None, watcher: Any = None, **options: Any,
+    workers: int | None = None, ray: str | None = None, watcher: Watcher | None = None, **options: Any,
 ) -> Results:  # fmt: skip
     """Train every combination of objectives, penalties, solvers and other keys on a source, over the same seeds, and
     rank them.
@@ -53,11 +40,13 @@ def compare(
     penalty             sets of penalties: texts such as "r1r2(gamma=1)" or "nk + sgp", or tuples; "none" for none
     vary                values of other keys: {"lr_critic": ["0.001", "0.002"]}, or texts "lr_critic=0.001|0.002"
     seeds               how many, or which; they are members of one population
-    budget              gradient evaluations of every run; a step of a solver that needs more of them counts for more
+    budget              gradient evaluations of every run, as solvers count them: derivatives inside a penalty and the
+                        pairs of a mixture are not counted
     out                 folder; a comparison that is there already is continued, or extended by new combinations
     rank                the measure that ranks; by default KL of modes and outside, or the energy distance
     workers             processes on this machine, by default one for each core; 0 for this process
     ray                 "local", or the address of a Ray cluster: cells become its tasks
+    watcher             is told how it goes
     options             any other key of the configuration, the same for all
 
     >>> found = compare("ring8", objective="rkl, jsd", penalty="none; r1r2(gamma=1)", seeds=4)      # doctest: +SKIP
@@ -66,7 +55,7 @@ def compare(
     Raises `UsageError` for a request that cannot be carried out at all; combinations that do not fit together are left
     out, with the reason.
     """
-    watcher = watcher or Quiet()
+    watcher = watcher or Watcher()
     array = _array(source)
     given = {key: value for key, value in options.items() if value is not None}
     opening: dict[str, Any] = {key: given[key] for key in ("size", "heldout") if key in given}
@@ -91,13 +80,13 @@ def compare(
     left = [cell for cell in grid.cells if folder.finished(cell.key) is None]
     planned = jobs(left, max(1, count)) if left else []
     ordered = sorted(planned, key=_cost, reverse=True)  # the longest first, so that none is left alone at the end
-    asked = [_request(job) for job in ordered]
+    asked = [request(job) for job in ordered]
     place = _place(folder, data, array, opening, count, ray) if asked else None
     folder.open(told, grid, array)
     if data.kind != "image":
         folder.keep_reference(_landmarks(data))
     watcher.planned(grid, ordered, len(grid.cells) - len(left))
-    noting = _Noting(watcher, {job.name: [c.label for c in job.cells] for job in ordered})
+    noting = _Noting(watcher, ordered)
     if place is not None:
         place(asked, noting)
     results = replace(
@@ -111,13 +100,22 @@ def compare(
     return results
 
 
-class _Noting:
+class _Noting(Watcher):
     """Passes on to a watcher, and keeps the failures."""
 
-    def __init__(self, watcher: Any, labels: Mapping[str, Sequence[str]]):
-        self.watcher, self.labels = watcher, labels
+    def __init__(self, watcher: Watcher, jobs: Sequence[Job]):
+        self.watcher = watcher
+        self.labels = {job.name: [cell.label for cell in job.cells] for job in jobs}
         self.failures: list[dict[str, str]] = []
-        self.started, self.moved, self.finished = watcher.started, watcher.moved, watcher.finished
+
+    def started(self, name: str, where: str) -> None:
+        self.watcher.started(name, where)
+
+    def moved(self, name: str, told: Mapping[str, Any]) -> None:
+        self.watcher.moved(name, told)
+
+    def finished(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        self.watcher.finished(name, records)
 
     def failed(self, name: str, reason: str) -> None:
         self.failures += [{"label": label, "reason": reason} for label in self.labels[name]]
@@ -134,15 +132,6 @@ def _place(
 
         return cluster(folder, again, array, ray)
     return placing.processes(folder, again, count) if count > 1 else placing.here(folder, data)
-
-
-def _request(job: Job) -> dict[str, Any]:
-    asked = request(job.name, job.config, [(cell.key, len(job.seeds)) for cell in job.cells])
-    extra = {
-        c.key: {"cautions": list(c.cautions), "evaluations": c.evaluations * c.config.steps, "per_step": c.evaluations}
-        for c in job.cells
-    }
-    return {**asked, "extra": extra}
 
 
 def _cost(job: Job) -> float:

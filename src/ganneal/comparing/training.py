@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,12 +16,17 @@ from ganneal.engine import checkpoint
 from ganneal.engine.config import Config, make
 from ganneal.engine.devices import environment
 from ganneal.engine.trainer import Trainer
-from ganneal.errors import RunError, UsageError
+from ganneal.errors import GannealError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from ganneal.comparing.sharing import Job
 
 LOOKS = 20
 """How often a run is scored while it trains."""
 SAVE_EVERY = 20.0
 """Seconds between checkpoints, which are made at looks."""
+LONGEST = 160
+"""Characters of an error's text that are told."""
 SHOWN = {"image": 25, "toy": 800, "table": 800}
 """Samples of the first seed that are kept for the page."""
 
@@ -29,12 +34,22 @@ Tell = Callable[[dict[str, Any]], None]
 Answer = tuple[list[dict[str, Any]], dict[str, np.ndarray]]
 
 
-def request(name: str, config: Config, cells: list[tuple[str, int]]) -> dict[str, Any]:
-    """A job as plain values, for another process.
-
-    cells    (key, number of seeds) of every cell, in the order of the members
-    """
-    return {"name": name, "config": json.loads(config.model_dump_json()), "cells": [list(cell) for cell in cells]}
+def request(job: "Job") -> dict[str, Any]:
+    """A job as plain values, for another process: its name and configuration, the key and the number of seeds of every
+    cell in the order of the members, and what the grid knows of them."""
+    return {
+        "name": job.name,
+        "config": json.loads(job.config.model_dump_json()),
+        "cells": [[cell.key, len(job.seeds)] for cell in job.cells],
+        "extra": {
+            c.key: {
+                "cautions": list(c.cautions),
+                "evaluations": c.evaluations * c.config.steps,
+                "per_step": c.evaluations,
+            }
+            for c in job.cells
+        },
+    }
 
 
 def run_job(asked: dict[str, Any], source: Source, working: Path | None, tell: Tell) -> Answer:
@@ -43,25 +58,57 @@ def run_job(asked: dict[str, Any], source: Source, working: Path | None, tell: T
     working    a folder for checkpoints, from which a job that was killed goes on; None for none
     tell       is told the share that is done and the newest scores, at every look
 
+    What cannot be compiled is computed without, and its records say so.
+
     Raises `RunError` where parts do not hold together that fitted when the grid was made.
     """
     config = make(asked["config"])
-    torch.manual_seed(0)
-    trainer = Trainer(config, source)
     judge = Judge(source, config)
-    progress = Progress(trainer, judge, working, tell)
-    progress.resume()
-    progress.train()
+    progress = _begun(config, source, judge, working, tell)
+    try:
+        progress.train()
+    except _compiler_errors(progress.trainer) as error:
+        progress = _begun(config.model_copy(update={"compile": "off"}), source, judge, working, tell)
+        progress.notes.append(f"computed without the compiler, which failed: {one_line(error)}")
+        progress.train()
     return progress.conclude(asked["cells"])
 
 
+def _begun(config: Config, source: Source, judge: Judge, working: Path | None, tell: Tell) -> "Progress":
+    """A job at its last checkpoint, or at its start."""
+    torch.manual_seed(0)
+    progress = Progress(Trainer(config, source), judge, working, tell)
+    progress.resume()
+    return progress
+
+
+def _compiler_errors(trainer: Trainer) -> tuple[type[Exception], ...]:
+    """What the compiler of a trainer may raise, before it has computed anything; nothing where it does not compile."""
+    if not trainer.compiled:
+        return ()
+    from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+
+    return TorchDynamoException, FailOnRecompileLimitHit
+
+
+def one_line(error: BaseException) -> str:
+    """An error in a line: the text of one of ours, the kind and the first line of any other."""
+    if isinstance(error, GannealError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
+
+
 class Progress:
-    """A job on its way: its trainer, the scores so far, the troubles of its members, and the seconds it took."""
+    """A job on its way: its trainer, the scores so far, the troubles of its members, notes, and the seconds it
+    took."""
 
     def __init__(self, trainer: Trainer, judge: Judge, working: Path | None, tell: Tell):
         self.trainer, self.judge, self.working, self.tell = trainer, judge, working, tell
         self.curve: list[dict[str, Any]] = []
         self.troubles: list[dict[str, Any]] = []
+        self.notes: list[str] = []
         self.seconds = 0.0
 
     def resume(self) -> None:
@@ -140,6 +187,7 @@ class Progress:
                 "seconds": self.seconds * size / count,
                 "shared": len(cells),
                 "compiled": trainer.compiled,
+                "notes": self.notes,
                 "environment": environment(trainer.device, 1),
             })  # fmt: skip
             shown = trainer.sample(SHOWN.get(trainer.source.kind, 800), seed=2, member=first).cpu()

@@ -7,11 +7,12 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from ganneal.comparing.folder import Folder
 from ganneal.comparing.placing import finish
-from ganneal.comparing.training import run_job
+from ganneal.comparing.training import one_line, run_job
 from ganneal.data import Source, open_source
 from ganneal.errors import GannealError
 
@@ -24,7 +25,6 @@ def opened(opening: Mapping[str, Any]) -> Source:
 def main() -> None:
     """Serve until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the one that started this ends it
-    folder, source = Folder(Path(sys.argv[1])), opened(json.loads(sys.argv[2]))
     voice = os.fdopen(os.dup(1), "w")  # what a library prints must not end up between the lines
     os.dup2(2, 1)
 
@@ -32,6 +32,13 @@ def main() -> None:
         voice.write(json.dumps(told) + "\n")
         voice.flush()
 
+    def died(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        say(event="died", reason=one_line(error))
+        if not isinstance(error, GannealError):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = died
+    folder, source = Folder(Path(sys.argv[1])), opened(json.loads(sys.argv[2]))
     for line in sys.stdin:
         asked = json.loads(line)
         try:

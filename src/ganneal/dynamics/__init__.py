@@ -8,6 +8,7 @@ exactly; and what happens while a temperature changes.
 | `solver_spectrum`, `stable_rate` | multipliers of a solver's step, and its largest stable learning rate |
 | `run_spectrum` | the spectrum of a trained run at a checkpoint |
 | `integrate`, `play_out`, `decay` | the field integrated, a solver played, and the rate at which either decays |
+| modules `follow_the_leader`, `primal_dual` | learning with guarantees in games of a few numbers |
 | `GAMES` | games with closed forms: `dirac`, `lq_uniform`, `lq_wgan`, `affine`, `bilinear`, `rock_paper_scissors` |
 | `fokker_planck_story`, `Story`, `Curves` | a density, particles and a generator under one schedule of beta |
 | `STARTS` | where they begin: `left`, `hot`, `gaussian(mean=, std=)` |

@@ -22,7 +22,7 @@ from ganneal.errors import UsageError
 Vector = NDArray[np.float64]
 
 
-class SmallGame(ABC):
+class ConvexGame(ABC):
     """min over finitely many generators u, max over v in a convex set K, of M(u, v), concave in v.
 
     generators, size     number of generators; length of v
@@ -56,7 +56,7 @@ class SmallGame(ABC):
 
 
 @dataclass(frozen=True)
-class Bilinear(SmallGame):
+class Bilinear(ConvexGame):
     """M = u v on [-1, 1]^2. Generators are the ends of the interval, of which every leader is one; value 0."""
 
     generators = 2
@@ -78,7 +78,7 @@ class Bilinear(SmallGame):
 
 
 @dataclass(frozen=True)
-class RockPaperScissors(SmallGame):
+class ThreeMoves(ConvexGame):
     """M(u, v) = v's mean win against u, v a mixture of the three moves: a pure generator loses 1, a mixed one 0."""
 
     generators = 3
@@ -104,7 +104,7 @@ class RockPaperScissors(SmallGame):
         return float((weights @ np.array(self.wins)).max())
 
 
-class PointGenerators(SmallGame):
+class PointGenerators(ConvexGame):
     """Generators that are points, against a logistic discriminator h_v(x) = sigmoid(v'f(x)) with |v| <= radius:
 
         M(u, v) = 1/2 mean_i log h_v(x_i) + 1/2 log(1 - h_v(g_u)).
@@ -197,7 +197,7 @@ class Mixtures:
         return self.upper - self.lower
 
 
-def follow_the_leader(game: SmallGame, rounds: int) -> Mixtures:
+def follow_the_leader(game: ConvexGame, rounds: int) -> Mixtures:
     """Play so many rounds; the number must be known in advance, because the regularisation is sqrt T.
 
     Raises `UsageError` for less than one round.

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ganneal.dynamics.laboratory import Study
-from ganneal.dynamics.trajectory import integrate, play_out, recorded
+from ganneal.dynamics.trajectory import integrate, play_out
 from ganneal.errors import RunError
 from ganneal.solvers import OPTIMIZERS, SOLVERS
 
 GRID = 25
-STEPS = 400
+STEPS = 200
 """Of the solver, at most."""
 
 
@@ -61,9 +61,8 @@ def portrait(study: Study, grid: int = GRID) -> Portrait | None:
     if made_of_widths(study.game.name):
         low[1] = low[1].clamp(min=0.05)  # the width of the model, whose sign means nothing
     x, y = (torch.linspace(float(low[k]), float(high[k]), grid, dtype=centre.dtype) for k in (0, 1))
-    velocity = recorded(problem, centre)
-    with torch.no_grad():
-        field = torch.stack([torch.stack([velocity(torch.stack([a, b])) for a in x]) for b in y])
+    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # [g, g, 2], row k at y[k]
+    field = torch.vmap(problem.field)(points.reshape(-1, 2)).detach().reshape(points.shape)
     return Portrait(problem.names, x, y, field, flow, steps, centre)
 
 

@@ -60,7 +60,6 @@ def run_problem(
     for k, player in enumerate(game.players):
         for name in draws[k]:
             batches[player][name] = torch.cat([part[k][name] for part in drawn])
-    penalties = trainer.assembly.coefficients.lazy
     step = max(0, trainer.step - 1)
     values = {}
     for name in (*trainer.assembly.coefficients.schedules, "average"):
@@ -70,7 +69,6 @@ def run_problem(
             held = trainer.assembly.coefficients.values(name, trainer.progress(step))
             value = held[member if len(held) > 1 else 0]
         values[name] = torch.tensor(value, dtype=torch.float64)
-    assert set(penalties) <= set(values)
     params = {p: own(trainer.state.params[p]) for p in game.players}
     buffers = {p: own(trainer.state.buffers.get(p, {})) for p in game.players}
     return Problem(game, params, buffers, batches, values)

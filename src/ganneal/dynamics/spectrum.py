@@ -19,16 +19,21 @@ import torch
 from torch import Tensor
 
 from ganneal.dynamics.problem import Problem
+from ganneal.errors import UsageError
 
 FULL = 1500
 """Parameters up to which the full Jacobian is computed."""
 CHUNK = 256
 """Rows of the Jacobian that are computed together."""
-NEUTRAL = 1e-9
-"""Singular values of the Jacobian below this share of the largest are neutral directions."""
+NEUTRAL, ROUGHLY = 1e-13, 1e-10
+"""Singular values below this share of the largest are neutral directions: of automatic derivatives, and of differences.
+Slow modes of stiff games have small ones too, but not as small as rounding."""
 AGREEMENT = 1e-3
 """Largest relative error of automatic derivatives against differences; losses with stopped gradients exceed it."""
-NUDGE = 1e-6
+STILL = 1e-8
+"""Eigenvalues below this share of the largest are not told from 0 by Arnoldi's method."""
+NUDGE, PUSH = 1e-6, 1e-4
+"""Two sizes of differences: where the field jumps, the smaller one makes the quotient a hundred times as large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,29 +41,36 @@ class Spectrum:
     """Eigenvalues of the Jacobian of a field.
 
     eigenvalues   complex [k], the rightmost first; without those of neutral directions
-    neutral       how many directions were left out because the field does not change along them
+    neutral       how many directions were left out because the field does not change along them; None where not all
+                  eigenvalues are known, and with them not how many are 0
     size          number of parameters
     complete      whether these are all; otherwise the rightmost and the largest
+    rightmost     whether the rightmost one is among them; where not, `abscissa` and what follows from it are nan
     automatic     whether derivatives are automatic; otherwise central differences, which losses with stopped gradients
                   need
     norm          |v| at the point; a spectrum speaks of convergence where this is nearly 0
     """
 
     eigenvalues: Tensor
-    neutral: int
+    neutral: int | None
     size: int
     complete: bool
     automatic: bool
     norm: float
+    rightmost: bool = True
 
     @property
     def abscissa(self) -> float:
-        """The largest real part: the game settles like exp(abscissa * t) if it is negative."""
+        """The largest real part: the game settles like exp(abscissa * t) if it is negative; nan if it is not known."""
+        if not self.rightmost:
+            return math.nan
         return float(self.eigenvalues.real.max()) if len(self.eigenvalues) else -math.inf
 
     @property
     def slowest(self) -> complex:
         """The rightmost eigenvalue; of a pair the upper one."""
+        if not self.rightmost:
+            return complex(math.nan)
         if not len(self.eigenvalues):
             return complex(-math.inf)
         near = self.eigenvalues[self.eigenvalues.real > self.abscissa - 1e-9 * self.scale]
@@ -88,6 +100,8 @@ class Spectrum:
     @property
     def euler(self) -> float:
         """Largest stable step of simultaneous gradient descent, min of 2 |Re| / |z|^2; 0 if there is none."""
+        if not self.rightmost:
+            return math.nan
         if not len(self.eigenvalues) or self.abscissa >= -1e-12 * self.scale:
             return 0.0 if len(self.eigenvalues) else math.inf
         return min(-2 * z.real / abs(z) ** 2 for z in self.eigenvalues.tolist())
@@ -101,7 +115,7 @@ class Spectrum:
             "complete": self.complete,
             "automatic": self.automatic,
             "field_norm": self.norm,
-            "abscissa": self.abscissa,
+            "abscissa": self.abscissa if math.isfinite(self.abscissa) else None,
             "rotation": self.rotation if math.isfinite(self.rotation) else None,
             "damping": self.damping,
         }
@@ -109,37 +123,63 @@ class Spectrum:
 
 def field_spectrum(problem: Problem, count: int = 12) -> Spectrum:
     """The spectrum at the problem's point: complete up to 1500 parameters, by Arnoldi's method beyond, which finds
-    `count` of the rightmost and `count` of the largest eigenvalues."""
+    `count` of the rightmost and `count` of the largest eigenvalues.
+
+    Raises UsageError where the field jumps, and has no derivative.
+    """
+    if not differentiable(problem):
+        raise UsageError(
+            "the field is not differentiable at this point and has no eigenvalues there: penalties on a norm, (|grad| "
+            "- 1)^2 of gp and dragan, jump where the critic is flat; use sgp or r1, which are smooth"
+        )
     if problem.size > FULL:
         return _arnoldi(problem, count)
     found, automatic = jacobian(problem)
-    values, neutral = eigenvalues(found)
+    values, neutral = eigenvalues(found, NEUTRAL if automatic else ROUGHLY)
     return Spectrum(values, neutral, problem.size, True, automatic, float(problem.field(problem.flat()).norm()))
 
 
 def jacobian(problem: Problem) -> tuple[Tensor, bool]:
     """(J [n, n], whether it was differentiated automatically): the derivative of the field at the problem's point."""
     w = problem.flat()
-    if _automatic(problem, w):
-        found: Tensor = torch.func.jacrev(problem.field, chunk_size=CHUNK)(w)
-        return found.detach(), True
+    found: Tensor = torch.func.jacrev(problem.field, chunk_size=CHUNK)(w).detach()
+    direction = _general(w)
+    if _agree(found @ direction, _difference(problem, w, direction)):
+        return found, True
     columns = [_difference(problem, w, e) for e in torch.eye(len(w), dtype=w.dtype)]
     return torch.stack(columns, 1), False
 
 
-def eigenvalues(matrix: Tensor, neutral: float = NEUTRAL) -> tuple[Tensor, int]:
+def eigenvalues(matrix: Tensor, neutral: float = NEUTRAL, most: int | None = None) -> tuple[Tensor, int]:
     """(eigenvalues [n - k], the rightmost first; k): those of a matrix on its range, where the k neutral directions in
-    which it is 0 are projected out.
+    which it is 0 are projected out, at most `most` of them.
 
     The range is invariant, and the matrix has the same eigenvalues on it but for the zeros of its null space.
     """
-    left, singular, _ = torch.linalg.svd(matrix)
-    rank = int((singular > neutral * singular.max().clamp(min=1e-300)).sum())
-    if singular.max() == 0:
+    basis = range_of(matrix, neutral, most)
+    if not basis.shape[1]:
         return torch.zeros(0, dtype=torch.complex128), len(matrix)
-    basis = left[:, :rank]
-    values = torch.linalg.eigvals(basis.T @ matrix @ basis)
-    return values[_order(values)], len(matrix) - rank
+    values = torch.linalg.eigvals(basis.T @ matrix @ basis if basis.shape[1] < len(matrix) else matrix)
+    return values[_order(values)], len(matrix) - basis.shape[1]
+
+
+def range_of(matrix: Tensor, neutral: float = NEUTRAL, most: int | None = None) -> Tensor:
+    """[n, n - k]: an orthonormal basis of the range of a matrix, without the directions of singular values that are 0
+    to the precision `neutral` (never finer than that of the matrix's own rounding), at most `most` of them."""
+    left, singular, _ = torch.linalg.svd(matrix)
+    precision = max(neutral, len(matrix) * torch.finfo(matrix.dtype).eps)
+    lost = int((singular <= precision * singular.max()).sum())
+    return left[:, : len(matrix) - (lost if most is None else min(lost, most))]
+
+
+def differentiable(problem: Problem) -> bool:
+    """Whether the field does not jump at the problem's point, nor is nan near it: differences of two sizes are of one
+    order, in a random direction."""
+    w = problem.flat()
+    direction = _general(w)
+    small, large = (_difference(problem, w, direction, size) for size in (NUDGE, PUSH))
+    finite = bool(small.isfinite().all()) and bool(large.isfinite().all())
+    return finite and bool(small.norm() <= 10 * large.norm() + 1e-7 * direction.norm())
 
 
 def path(
@@ -168,9 +208,9 @@ def _order(values: Tensor) -> Tensor:
     return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.long)
 
 
-def _difference(problem: Problem, w: Tensor, direction: Tensor) -> Tensor:
+def _difference(problem: Problem, w: Tensor, direction: Tensor, nudge: float = NUDGE) -> Tensor:
     """J v by central differences, v scaled to a small nudge."""
-    size = NUDGE * max(1.0, float(w.abs().max())) / max(float(direction.norm()), 1e-300)
+    size = nudge * max(1.0, float(w.abs().max())) / max(float(direction.norm()), 1e-300)
     ahead, behind = (problem.field(w + s * size * direction).detach() for s in (1, -1))
     return (ahead - behind) / (2 * size)
 
@@ -180,10 +220,13 @@ def _forward(problem: Problem, w: Tensor, direction: Tensor) -> Tensor:
     return found.detach()
 
 
-def _automatic(problem: Problem, w: Tensor) -> bool:
-    """Whether automatic derivatives of the field are those of its differences, in a random direction."""
-    direction = torch.randn(len(w), generator=torch.Generator().manual_seed(0), dtype=w.dtype)
-    exact, measured = _forward(problem, w, direction), _difference(problem, w, direction)
+def _general(w: Tensor) -> Tensor:
+    """A direction in general position, always the same."""
+    return torch.randn(len(w), generator=torch.Generator().manual_seed(0), dtype=w.dtype)
+
+
+def _agree(exact: Tensor, measured: Tensor) -> bool:
+    """Whether automatic derivatives of the field are those of its differences."""
     return bool((exact - measured).norm() <= AGREEMENT * measured.norm() + 1e-8)
 
 
@@ -191,7 +234,8 @@ def _arnoldi(problem: Problem, count: int) -> Spectrum:
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
     w = problem.flat()
-    automatic = _automatic(problem, w)
+    direction = _general(w)
+    automatic = _agree(_forward(problem, w, direction), _difference(problem, w, direction))
     product = _forward if automatic else _difference
 
     def apply(v: np.ndarray) -> np.ndarray:
@@ -199,22 +243,28 @@ def _arnoldi(problem: Problem, count: int) -> Spectrum:
 
     n = len(w)
     operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)
-    first = np.random.default_rng(0).standard_normal(n)
+    # what begins in the range of J stays there but for rounding: neutral directions, which may be many, crowd the right
+    # edge less
+    first = apply(apply(np.random.default_rng(0).standard_normal(n)))
     found: list[complex] = []
-    for which in ("LR", "LM"):
+    edge: list[complex] = []
+    for which, many, width in (("LM", count, 4 * count + 1), ("LR", count, 4 * count + 1), ("LR", 2, 12 * count)):
+        if any(abs(z) > STILL * max(map(abs, found)) for z in edge):
+            break
         try:
-            values = eigs(operator, count, which=which, v0=first, tol=1e-6, maxiter=30, ncv=4 * count + 1,
+            values = eigs(operator, many, which=which, v0=first, tol=1e-6, maxiter=30, ncv=min(n - 1, width),
                           return_eigenvectors=False)  # fmt: skip
+            edge = [complex(z) for z in values] if which == "LR" else edge
         except ArpackNoConvergence as partial:
             values = partial.eigenvalues
         found += [complex(z) for z in values]
     scale = max((abs(z) for z in found), default=1.0)
+    still = STILL * scale
     distinct: list[complex] = []
     for z in found:
-        if all(abs(z - other) > 1e-6 * scale for other in distinct):
+        if abs(z) > still and all(abs(z - other) > 1e-6 * scale for other in distinct):
             distinct.append(z)
-    values = torch.tensor(distinct, dtype=torch.complex128)
-    kept = values[values.abs() > 1e-8 * scale]
-    return Spectrum(
-        kept[_order(kept)], len(values) - len(kept), n, False, automatic, float(problem.field(w).detach().norm())
-    )
+    kept = torch.tensor(distinct, dtype=torch.complex128)
+    known = any(abs(z) > still for z in edge)
+    norm = float(problem.field(w).detach().norm())
+    return Spectrum(kept[_order(kept)], None, n, False, automatic, norm, known)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganneal.dynamics.multipliers import both
+from ganneal.dynamics.multipliers import rates_of
 from ganneal.dynamics.problem import Problem
 from ganneal.errors import RunError
 from ganneal.solvers import Optimizer, Solver
@@ -58,7 +58,7 @@ def play_out(
     optimizer: Optimizer | None = None,
 ) -> Tensor:  # fmt: skip
     """Parameters [steps + 1, n] of a solver that starts at `start`; fewer where they leave every bound."""
-    at, lr, play = problem.moved(start), both(problem, rates), problem.play(optimizer)
+    at, lr, play = problem.moved(start), rates_of(problem, rates), problem.play(optimizer)
     state = at.start(solver, play)
     found = [at.flat()]
     for _ in range(steps):

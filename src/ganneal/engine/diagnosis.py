@@ -9,23 +9,40 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganneal.engine.cycles import LEAST, Cycle, find_cycle
+from ganneal.engine.cycles import LEAST, TURNS, Cycle, find_cycle
 from ganneal.engine.records import Record
-from ganneal.engine.symptoms import ADVICE, BLIND, COUPLING, PATIENCE, RUNAWAY, SEVERE, SIGNS, streaks
-from ganneal.engine.treatment import Treatment, treatment
+from ganneal.engine.symptoms import PATIENCE, SIGNS, streaks
+from ganneal.engine.treatment import Treatment, advice, treatment
 from ganneal.schedules import schedule
 from ganneal.temperature import members
 
 LEVEL = 1e-3
 """Chance of calling noise a cycle, of all series of a run together."""
-COHERENT = 0.3
-"""Part of the variance that a line must hold to be called a cycle."""
+COHERENT = 0.5
+"""Part of the variance that a line must hold to be called a cycle. Noise that excites a damped rotation has a broad
+peak instead."""
 MATERIAL = 0.05
 """Amplitude of an oscillation over half the range of its series in the whole run, below which it does not matter."""
+SWING = {"spread": 0.25, "offset": 0.25, "gap": 0.1}
+"""Amplitude below which an oscillation of samples, in spreads of the data, or of logits does not matter: trainings of
+Gaussians that pass their test swing by 0.1 to 0.2 in their last iterate, and their running averages stand still."""
 SETTLED = 0.5
 """Growth below which an oscillation dies out."""
 GROWING = 2.0
 """Growth above which it does not stay as it is."""
+SCATTERED = 0.25
+"""Share of samples near a mode below which they are not in modes at all."""
+BLIND = 0.02
+"""Gap of logits below which a critic tells nothing apart. At the optimum the gap is KL(mu || rho) + KL(rho || mu), so
+that a thousand examples could hardly tell them apart either: where a test can, the critic is too weak."""
+SEVERE = 8.0
+"""Gap of logits from which samples and data are told apart without an error: a logistic generator keeps e^-8 of its
+gradient."""
+RUNAWAY = 20.0
+"""Factor by which losses or samples grow, beyond which a run is diverging."""
+COUPLING = 1e-3
+"""Change of the generator's loss, in nats, when a sample moves by the spread of the data, below which the critic no
+longer tells the generator where to go."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,7 @@ class Finding:
 
     since      examples from which on it was seen; None where that is not known
     numbers    what shows it, by name
+    advice     what to try, in the words in which the guard says it too; the settings alone are the treatment
     """
 
     problem: str
@@ -44,12 +62,14 @@ class Finding:
     treatment: Treatment | None
     advice: str = ""
 
+    @property
+    def when(self) -> str:
+        """Since when it was seen, in brackets; "" where that is not known."""
+        return "" if self.since is None else f" (since {self.since} examples)"
+
     def sentence(self) -> str:
         """Problem, evidence and what to try, in one line."""
-        when = "" if self.since is None else f" (since {self.since} examples)"
-        if self.treatment is not None:
-            return f"{self.problem}: {self.evidence}{when}; try {self.treatment.flags()}: {self.treatment.why}"
-        return f"{self.problem}: {self.evidence}{when}" + (f"; {self.advice}" if self.advice else "")
+        return f"{self.problem}: {self.evidence}{self.when}" + (f"; {self.advice}" if self.advice else "")
 
 
 @dataclass(frozen=True)
@@ -84,6 +104,8 @@ def diagnose(found: Sequence[Record]) -> Diagnosis:
         runs_away = any(f.problem in ("diverging", "non-finite values") for f in own)
         cycles = {} if runs_away else _cycles(record)
         own += _periodic(record, cycles)
+        if any(f.problem == "limit cycle" for f in own):  # then the force passes through 0 twice in every turn
+            own = [f for f in own if f.problem != "vanishing coupling"]
         findings += own
         if not own:
             notes.append(_sound(record, cycles))
@@ -96,8 +118,8 @@ def diagnose(found: Sequence[Record]) -> Diagnosis:
 
 def _finding(record: Record, problem: str, evidence: str, since: Any = None, **numbers: float) -> Finding:
     when = None if since is None else int(since)
-    known = treatment(problem, record.config)
-    return Finding(problem, record.member, evidence, when, numbers, known, ADVICE.get(problem, ""))
+    config = record.config
+    return Finding(problem, record.member, evidence, when, numbers, treatment(problem, config), advice(problem, config))
 
 
 def _who(record: Record) -> str:
@@ -157,10 +179,12 @@ def _modes(record: Record) -> Iterator[Finding]:
         return
     fair = sum(coverage.counts) / coverage.total
     held = sum(count >= max(1.0, 0.1 * fair) for count in coverage.counts)
-    if 0 < held < coverage.total:
+    if held < coverage.total:
+        scattered = coverage.high_quality < SCATTERED
+        how = "samples lie between the modes: far from trained, or off the data" if scattered else "the others are lost"
         yield _finding(
-            record, "modes missing", f"the generator collapsed on {held} of {coverage.total} modes "
-            f"({coverage.high_quality:.0%} of {coverage.samples} samples lie near one)",
+            record, "modes missing", f"samples are in {held} of {coverage.total} modes, "
+            f"{coverage.high_quality:.0%} of {coverage.samples} near one; {how}",
             modes=held, total=coverage.total, high_quality=coverage.high_quality,
         )  # fmt: skip
 
@@ -233,7 +257,10 @@ def _cycles(record: Record) -> dict[str, Cycle]:
         finite, cycle = np.isfinite(values), find_cycle(values[record.settled], seed=record.member)
         if cycle is None or cycle.pvalue > LEVEL / record.series or cycle.share < COHERENT:
             continue
-        if math.sqrt(2 * cycle.share) * np.std(values[record.settled]) >= MATERIAL * np.ptp(values[finite]) / 2:
+        if len(values[record.settled]) / cycle.period < TURNS - 0.5:  # a line between two harmonics
+            continue
+        amplitude = math.sqrt(2 * cycle.share) * float(np.std(values[record.settled]))
+        if amplitude >= max(MATERIAL * float(np.ptp(values[finite])) / 2, SWING.get(name, 0.0)):
             found[name] = cycle
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganneal.engine.symptoms import ADVICE, COLLAPSE, NAMED, PATIENCE, SATURATION, SIGNS
+from ganneal.engine.symptoms import NAMED, PATIENCE, SIGNS
 from ganneal.game import Tensors
 from ganneal.solvers import State
 
@@ -134,14 +134,4 @@ def all_finite(params: dict[str, Tensors], losses: list[Tensor], stacked: bool) 
     return torch.stack(checks).all(0)
 
 
-__all__ = [
-    "ADVICE",
-    "COLLAPSE",
-    "MAX_ROLLBACKS",
-    "PATIENCE",
-    "SATURATION",
-    "SIGNS",
-    "Guard",
-    "all_finite",
-    "copy_member",
-]
+__all__ = ["MAX_ROLLBACKS", "Guard", "all_finite", "copy_member"]

@@ -10,7 +10,7 @@ import numpy as np
 from ganneal.engine.config import Config
 from ganneal.engine.examination import Examination
 
-SETTLING = 0.4
+SETTLING = 0.5
 """Part of a run that is left to the transient."""
 
 

@@ -1,5 +1,4 @@
-"""The table that the guard and the doctor both read: which quantity shows which problem, from which value on, and what
-to try then."""
+"""The table that the guard and the doctor both read: which quantity shows which problem, and from which value on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,18 +21,6 @@ FEW = 0.01
 FREEZE = 0.5
 """Spread of samples over that at the beginning of the hold, below which modes were lost in it."""
 
-BLIND = 0.02
-"""Gap of logits below which a critic tells nothing apart. At the optimum the gap is KL(mu || rho) + KL(rho || mu), so
-that a thousand examples could hardly tell them apart either: where a test can, the critic is too weak."""
-SEVERE = 8.0
-"""Gap of logits from which samples and data are told apart without an error: a logistic generator keeps e^-8 of its
-gradient."""
-RUNAWAY = 20.0
-"""Factor by which losses or samples grow, beyond which a run is diverging."""
-COUPLING = 1e-3
-"""Change of the generator's loss, in nats, when a sample moves by the spread of the data, below which the critic no
-longer tells the generator where to go."""
-
 
 @dataclass(frozen=True)
 class Sign:
@@ -55,18 +42,13 @@ SIGNS = {
 """What a single look shows. The guard counts looks in a row while a run goes on, the doctor afterwards."""
 
 ADVICE = {
-    "non-finite values": "try a smaller learning rate, or a stronger penalty such as r1r2(gamma=1)",
-    "collapse": "try a smaller --lr-generator, noise on the data, or --recipe annealed-entropy; with a negative "
-    "lambda_likelihood a smaller --score-clip",
-    "saturated critic": "try noise on the data, a smaller --lr-critic, or a penalty such as r1r2(gamma=0.1); with a "
-    "negative lambda_likelihood a smaller --score-clip",
     "reference too far": "the model is far from any Gaussian; try --sampler exact with --network flow, or more "
     "examples at a hot beta",
     "critic lag": "the critic does not keep up; try --solver 'alternating(n_critic=4)' or a smaller --lr-generator",
     "few proposals count": "importance weights fail in this dimension; use --sampler reference or exact",
     "freeze-out": "modes were lost when the temperature had come down; try a longer ramp, or beta adaptive(0.05->1)",
 }
-"""What the guard says."""
+"""What to try where no setting of the run follows from its configuration; the rest is in `treatment.LADDERS`."""
 
 NAMED = {problem for problem, sign in SIGNS.items() if not sign.fatal}
 

@@ -75,6 +75,11 @@ class Encoded:
 
         def extend(make: Callable[[], GAN]) -> GAN:
             plain = make()
+            if self.game is ManifoldDiffusion and plain.data_score is not None and plain.data_score.reads_samples:
+                raise UsageError(
+                    f"score: {config.score} reads the examples that the generator is shown, which in mdgan are "
+                    f"reconstructions; use score dsm"
+                )
             nets = dict(plain.architectures)
             generator = nets.pop("generator")
             if self.game is ManifoldDiffusion:
@@ -95,6 +100,7 @@ class Mixed:
 
     def build(self, config: Config, source: Source, objective: Objective, penalties: tuple[Any, ...]) -> Built:
         _refuse("mix", penalties, {"lecam": "one critic's running means", "isometry": "a latent space of its own"})
+        _refuse("mix", penalties, dict.fromkeys(("nk", "jare", "consensus"), "a value without the barrier on weights"))
         if config.score_space == "features" and any(map(moves, config.lambdas())):
             raise UsageError("score_space: with system mix each critic has its own features; use score_space=data")
 
@@ -159,8 +165,8 @@ class MeanEmbedding:
         for penalty in penalties:
             if penalty.name not in WITNESSED:
                 raise UsageError(
-                    f"penalty: {penalty.name} is not one on the witness of system mmd; allowed: "
-                    f"{', '.join(WITNESSED)}; {nearest(penalty.name, WITNESSED)}"
+                    f"penalty: {penalty.name} is not one on the witness of system mmd; use one of "
+                    f"{', '.join(WITNESSED)}, or --system gan"
                 )
 
 

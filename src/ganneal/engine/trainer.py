@@ -18,11 +18,12 @@ from ganneal.engine.assembly import Assembly, assemble, initialise, place, work
 from ganneal.engine.batches import Batches, mix
 from ganneal.engine.building import network_of
 from ganneal.engine.config import Config
-from ganneal.engine.guard import ADVICE, Guard, all_finite, copy_member
+from ganneal.engine.guard import Guard, all_finite, copy_member
 from ganneal.engine.pace import DRAWS, PLACES, Pace
 from ganneal.engine.processes import Processes
 from ganneal.engine.replay import Replay
-from ganneal.game import Bound, bind
+from ganneal.engine.treatment import advice
+from ganneal.game import Bound, Tensors, bind
 from ganneal.nets import BatchNorm, MLPArchitecture
 from ganneal.schedules import Each
 from ganneal.solvers import Play, State
@@ -244,7 +245,8 @@ class Trainer:
             copy_member(self.state, self.good, member, self.stacked)
             found.append(Trouble(member, problem, value, action, self.guard.lr_scale[member]))
         for member, problem, value in self.guard.notice(signs):
-            found.append(Trouble(member, problem, value, f"named; {ADVICE[problem]}", self.guard.lr_scale[member]))
+            action = f"named; {advice(problem, self.config)}"
+            found.append(Trouble(member, problem, value, action, self.guard.lr_scale[member]))
         for member in (~finite).nonzero().flatten().tolist():
             if self.guard.lr_scale[member] == 0:  # it stands still, but 0 times an infinite gradient is not a number
                 copy_member(self.state, self.good, member, self.stacked)
@@ -312,10 +314,10 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn((n, *self.source.shape), generator=generator).to(self.device, self.dtype)
 
-    def generator(self, member: int = 0) -> Callable[..., Any]:
-        """One member's averaged generator."""
+    def generator(self, member: int = 0, values: Tensors | None = None) -> Callable[..., Any]:
+        """One member's averaged generator, or the generator with other parameters."""
         nets, averages = self.play.game.nets, self.state.averages["generator"]
-        values = {name: v[member] if self.stacked else v for name, v in averages.items()}
+        values = values or {name: v[member] if self.stacked else v for name, v in averages.items()}
         buffers = self.state.buffers.get("generator", {})
         own = {name: v[member] if self.stacked else v for name, v in buffers.items()}
         return bind({"generator": nets["generator"]}, {"generator": values}, {"generator": own})["generator"]
@@ -330,10 +332,10 @@ class Trainer:
         return self.assembly.game.latent_law.of(self._latents(n, mix(seed, 6)))
 
     @torch.no_grad()
-    def sample(self, n: int, seed: int = 0, member: int = 0, block: int = 1024) -> Tensor:
-        """n examples [n, *shape] of one member's averaged generator, the same for the same seed whatever the block
-        size."""
-        generator = self.generator(member)
+    def sample(self, n: int, seed: int = 0, member: int = 0, block: int = 1024, values: Any = None) -> Tensor:
+        """n examples [n, *shape] of one member's averaged generator, or of one with other parameters; the same for the
+        same seed whatever the block size."""
+        generator = self.generator(member, values)
         coupled = any(isinstance(m, BatchNorm) for m in self.play.game.nets["generator"].modules())
         law = self.assembly.game.latent_law
         reference = law.of(self._latents(REFERENCE, mix(self.config.seed, 5))) if coupled else None

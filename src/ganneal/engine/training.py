@@ -17,9 +17,11 @@ from ganneal.data.target import TargetSource
 from ganneal.engine import checkpoint
 from ganneal.engine.devices import environment
 from ganneal.engine.events import EventLog
-from ganneal.engine.guard import ADVICE, MAX_ROLLBACKS
+from ganneal.engine.guard import MAX_ROLLBACKS
 from ganneal.engine.judging import judge_density
+from ganneal.engine.opponents import mixture_samples
 from ganneal.engine.trainer import Trainer
+from ganneal.engine.treatment import advice
 from ganneal.engine.verdict import distance, parts, verdict
 from ganneal.errors import RunError
 
@@ -89,10 +91,8 @@ def _loop(trainer: Trainer, recorder: "Recorder | None", watcher: Watcher, caugh
             if recorder:
                 recorder.log.write("guard", trainer.examples, **asdict(trouble))
             if trainer.guard.lost:
-                raise RunError(
-                    f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks; "
-                    f"{ADVICE[trouble.problem]}"
-                )
+                said = f"training does not hold: {trouble.problem} after {MAX_ROLLBACKS} rollbacks"
+                raise RunError("; ".join(filter(None, (said, advice(trouble.problem, trainer.config)))))
         row = _row(trainer, losses, (trainer.step - first) * trainer.config.batch / (time.perf_counter() - begun))
         if recorder:
             recorder.stepped(row)
@@ -232,6 +232,7 @@ class Recorder:
                 self.config,
                 self.source,
                 [self.trainer.sample(n, seed=2, member=k).cpu() for k in range(self.config.population)],
+                [mixture_samples(self.trainer, n, 2, k) for k in range(self.config.population)],
             )
         )
         checkpoint.write_atomically(self.folder / "verdict.json", json.dumps(found, indent=1).encode())

@@ -1,6 +1,7 @@
 """The verdict on a trained generator: a calibrated two-sample test against held-out data, beside what real data
 score."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,8 +37,11 @@ def distance(x: Tensor, y: Tensor) -> float:
     return float(mmd_of(found, len(x), len(y)))
 
 
-def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, Any]:
-    """All that `verdict.json` holds, for the samples of every member.
+def verdict(
+    config: Config, source: Source, samples: list[Tensor], mixtures: Sequence[tuple[Tensor, int] | None] = ()
+) -> dict[str, Any]:
+    """All that `verdict.json` holds, for the samples of every member, and for those of its mixture over past generators
+    (with their number) where its solver has one.
 
     Each member is tested against the same held-out data; with several members the level is divided among them (Holm's
     first step is reported by `rejected`), so that the sentence is right for all of them together. The reference is the
@@ -70,10 +74,29 @@ def verdict(config: Config, source: Source, samples: list[Tensor]) -> dict[str, 
         "tests": [{**t.to_dict(), "member": k} for k, t in enumerate(tests)],
         "reference": reference.to_dict(),
         "modes": coverage[0].to_dict() if coverage else None,
-        "metrics": {f"modes covered, member {k}": f"{c.modes} of {c.total}" for k, c in enumerate(coverage)}
-        if len(coverage) > 1
-        else {},
+        "metrics": {
+            **{f"modes covered, member {k}": f"{c.modes} of {c.total}" for k, c in enumerate(coverage) if coverage[1:]},
+            **_mixed(config, source, held, level, mixtures),
+        },
     }
+
+
+def _mixed(
+    config: Config, source: Source, held: Tensor, level: float, mixtures: Sequence[tuple[Tensor, int] | None]
+) -> dict[str, str]:
+    """What the mixtures over past generators score, in words."""
+    found = {}
+    for member, mixture in enumerate(mixtures):
+        if mixture is None:
+            continue
+        x, generators = mixture[0].cpu(), mixture[1]
+        told = f"p = {_test(config, x[: len(held)], held, level, member).pvalue:.2g}"
+        if source.modes is not None and source.spread:
+            coverage = mode_coverage(x, source.modes, source.spread)
+            told += f", {coverage.modes} of {coverage.total} modes"
+        where = f", member {member}" if len(mixtures) > 1 else ""
+        found[f"mixture of the last {generators} generators{where}"] = told
+    return found
 
 
 def _test(config: Config, x: Tensor, y: Tensor, level: float, member: int) -> TestResult:

@@ -22,7 +22,8 @@ def mode_score(probabilities: Any, marginal: Any) -> float:
     """MODE score of samples' class probabilities [n, classes] against the label marginal of the training data
     [classes].
 
-    At most the number of classes, where p* and p are even and every sample is sure; 1 where all samples look like p*.
+    With an even p* at most the number of classes, reached where p is even too and every sample is sure; with an uneven
+    one it may be larger (samples of a rare class count for much). 1 where all samples look like p*.
     Comparable only under one classifier. Raises UsageError for rows that are no probabilities and for a marginal of
     other length or without mass on a class that samples have.
     """

@@ -20,7 +20,7 @@ CERTAIN = math.log(1e6 - 1)
 TINY = 1e-16
 
 
-def constraint(y: Tensor, objective: Objective) -> Tensor:
+def dual_slope(y: Tensor, objective: Objective) -> Tensor:
     """f1(D), the constraint of the critic's maximisation, whose multiplier is the model's density: log(2 (1 - D)) at D
     = sigmoid(y), or -y for a witness."""
     if objective.optimum == "witness":
@@ -67,7 +67,7 @@ class Coverage:
     ) -> Tensor:
         """The penalty without its weight, 0-d, of samples x [B, *shape] and data [A, *shape]."""
         found = kernel_coverage(x, real, coefficients[self.bandwidth_name])
-        step = -self.alpha * constraint(critic(real).to(found.dtype), objective)
+        step = -self.alpha * dual_slope(critic(real).to(found.dtype), objective)
         return ((found + step).detach() - found).square().mean()
 
 

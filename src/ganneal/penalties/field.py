@@ -8,7 +8,9 @@ complement each other and may be combined (on D = psi x: damping rho + 2 eta, st
 
 All gradients are of the plain objective: other penalties and regularisers are left out of them. A minibatch gradient
 squared, |g|^2, has the mean |E g|^2 + tr Cov(g) / B; the second term depends on theta and moves the fixed point, so
-that by default the product <g1, g2> of gradients on two independent batches is taken, which has no such term. Cost: one
+that by default the product <g1, g2> of gradients on two independent batches is taken, which has no such term. (Stored
+examples are drawn without replacement within an epoch: on n of them a bias of -Var(g) / (n - 1) is left, B / (n - 1) of
+that of one batch. Sources with unlimited draws have none.) Cost: one
 gradient in the parameters for every batch, and its derivative, about three times the plain step of the player that is
 penalised.
 """

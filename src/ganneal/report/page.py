@@ -13,8 +13,8 @@ from markupsafe import Markup
 from ganneal.errors import RunError
 from ganneal.report.verdict import number, p_value, percent
 
-TEMPLATES = ("page.html", "comparison.html", "compare.html")
-PIECES = ("page.css", "page.js", "comparison.css", "compare.css", "uplot.min.js", "uplot.min.css")
+TEMPLATES = ("page.html", "comparison.html", "grid.html")
+PIECES = ("page.css", "page.js", "comparison.css", "grid.css", "uplot.min.js", "uplot.min.css")
 
 
 def environment() -> Environment:

@@ -99,7 +99,7 @@ def _eigenvalues(axis: Any, study: Study) -> None:
 
 def _multipliers(axis: Any, study: Study) -> None:
     """Of one step of the solver, with the unit circle."""
-    values = study.solver.multipliers.numpy()
+    values = study.multipliers.multipliers.numpy()
     _axes_through_zero(axis)
     _circle(axis, (0, 0), 1.0, fill=True)
     axis.plot(values.real, values.imag, "o", ms=5, color=LIGHT["modes"])
@@ -108,7 +108,7 @@ def _multipliers(axis: Any, study: Study) -> None:
     ratio = box.width * inches[0] / (box.height * inches[1])
     axis.set_xlim(-reach * max(1, ratio), reach * max(1, ratio))
     axis.set_ylim(-reach / min(1, ratio), reach / min(1, ratio))
-    axis.set_xlabel(f"spectral radius {study.solver.radius:.5g}", color=LIGHT["ink"])
+    axis.set_xlabel(f"spectral radius {study.multipliers.radius:.5g}", color=LIGHT["ink"])
     axis.set_title(f"{study.method['solver']}, rate {study.lr:.3g}", loc="left", fontsize=11, color=LIGHT["ink"])
 
 

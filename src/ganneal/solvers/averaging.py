@@ -1,20 +1,19 @@
 """Iterate averaging: the mean of where a solver has been."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganneal.game import Game
 from ganneal.solvers.arguments import whole
+from ganneal.solvers.around import Around
 from ganneal.solvers.gradient import Alternating
 from ganneal.solvers.optimizers import per_member
-from ganneal.solvers.play import Batch, ByPlayer, Coefficients, Play, Solver, State, counter
+from ganneal.solvers.play import ByPlayer, Play, Solver, State, counter
 
 
 @dataclass(frozen=True)
-class Averaging(Solver):
+class Averaging(Around):
     """Another solver's steps, and beside them the uniform mean of its iterates, m_t = m_{t-1} + (w_t - m_{t-1}) / t.
 
     The steps are unchanged, so it stabilises nothing; but the means of iterates that circle an equilibrium go to it as
@@ -26,30 +25,11 @@ class Averaging(Solver):
     after    steps that are left out at the beginning; until then the mean is the newest iterate
     """
 
-    solver: Solver = field(default_factory=Alternating)
     after: int = 0
-
-    def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
-        return self.solver.plan(players)
-
-    def evaluations(self, players: tuple[str, ...]) -> int:
-        return self.solver.evaluations(players)
-
-    def check(self, game: Game) -> None:
-        self.solver.check(game)
 
     def start(self, play: Play, state: State) -> dict[str, Any]:
         mean = {p: {name: x.clone() for name, x in params.items()} for p, params in state.params.items()}
-        inner = self.solver.start(play, state)
-        return {"mean": mean, "steps": counter(play, state)} | ({"inner": inner} if inner else {})
-
-    def step(
-        self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
-    ) -> dict[str, Tensor]:
-        inside = replace(state, memory=state.memory.get("inner", {}))
-        losses = self.solver.step(play, inside, batches, coefficients)
-        self._follow(play, state)
-        return losses
+        return {"mean": mean, "steps": counter(play, state), **super().start(play, state)}
 
     def iterate(self, state: State) -> ByPlayer:
         """The averaged parameters of all players."""
@@ -57,7 +37,7 @@ class Averaging(Solver):
         return found
 
     @torch.no_grad()
-    def _follow(self, play: Play, state: State) -> None:
+    def after_step(self, play: Play, state: State) -> None:
         steps = state.memory["steps"]
         steps.add_(1)
         counted = (steps - self.after).clamp(min=1)

@@ -30,14 +30,15 @@ class Chekhov(Solver):
     What it is for: mixtures of generators, less mode loss on their experiments. It is no stabiliser: on the bilinear
     game a queue of mean age tau is a delay, and iterates grow at a rate of about tau - 8/3 tau^3, where Algorithm 1
     with its averages converges (`ganneal.dynamics.follow_the_leader`). Judge `mixture` beside the last iterate. Costs
-    K / thin gradients for either player, and 2 K copies of the parameters.
+    K gradients for either player, each on 1/thin of the batch, and 2 K copies of the parameters.
 
     opponents   K, the present opponent among them
     every       m, steps between snapshots
     grow        what m grows by at each snapshot
     weight      C
     thin        every opponent is met on a part of the batch only, 1/thin of it, another one for each in turn, so that
-                all examples are met equally often; batches that are no multiple of 16 thin are met whole
+                all examples are met equally often where thin divides K; batches that are no multiple of 16 thin are met
+                whole
     current     the newest place in the queue is the opponent as it is now; otherwise as it was at the last snapshot,
                 as published
     """
@@ -97,9 +98,7 @@ class Chekhov(Solver):
                 player, state, given[player], coefficients, self._against(play, player), (queue, buffers, weights)
             )
             moves[player] = loss, self._shrunk(play, state, player, gradients)
-        for player, (_, gradients) in moves.items():
-            play.descend(player, state, gradients, coefficients)
-        return {player: loss for player, (loss, _) in moves.items()}
+        return play.descend_all(state, moves, coefficients)
 
     def weights(self, memory: Mapping[str, Any]) -> Tensor:
         """Weights [K], or [N, K], of the places in the queue, newest first: equal on those that are filled, 0 on the

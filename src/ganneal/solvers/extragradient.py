@@ -43,13 +43,7 @@ class Extragradient(Solver):
         if self.shared:
             ahead.slots = state.slots
         Simultaneous().step(play, ahead, batches[:n], coefficients)
-        moves = {
-            player: play.gradient(player, ahead, batch, coefficients)
-            for player, batch in zip(play.players, batches[-n:], strict=True)
-        }
-        for player, (_, gradients) in moves.items():
-            play.descend(player, state, gradients, coefficients)
-        return {player: loss for player, (loss, _) in moves.items()}
+        return play.descend_all(state, play.gradients(ahead, batches[-n:], coefficients), coefficients)
 
 
 def extragradient(resample: bool = True, shared: bool = True) -> Extragradient:

@@ -47,13 +47,7 @@ class Simultaneous(Solver):
     def step(
         self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
     ) -> dict[str, Tensor]:
-        moves = {
-            player: play.gradient(player, state, batch, coefficients)
-            for player, batch in zip(play.players, batches, strict=True)
-        }
-        for player, (_, gradients) in moves.items():
-            play.descend(player, state, gradients, coefficients)
-        return {player: loss for player, (loss, _) in moves.items()}
+        return play.descend_all(state, play.gradients(state, batches, coefficients), coefficients)
 
 
 def alternating(n_critic: int = 1, first: str = "critic") -> Alternating:

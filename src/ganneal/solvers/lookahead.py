@@ -1,20 +1,19 @@
 """Lookahead: slow weights that go part of the way to where fast ones have gone."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganneal.game import Game
 from ganneal.solvers.arguments import real, whole
+from ganneal.solvers.around import Around
 from ganneal.solvers.gradient import Alternating
 from ganneal.solvers.optimizers import per_member
-from ganneal.solvers.play import Batch, Coefficients, Play, Solver, State, counter
+from ganneal.solvers.play import Play, Solver, State, counter
 
 
 @dataclass(frozen=True)
-class Lookahead(Solver):
+class Lookahead(Around):
     """Every k steps of another solver all players go back together: w <- s + a (w - s), and s <- w (Zhang et al. 2019;
     Chavdarova et al. 2021, Algorithm 1, for games).
 
@@ -27,34 +26,15 @@ class Lookahead(Solver):
     toward   a in (0, 1]; 1 leaves the solver as it is
     """
 
-    solver: Solver = field(default_factory=Alternating)
     every: int = 5
     toward: float = 0.5
 
-    def plan(self, players: tuple[str, ...]) -> tuple[str, ...]:
-        return self.solver.plan(players)
-
-    def evaluations(self, players: tuple[str, ...]) -> int:
-        return self.solver.evaluations(players)
-
-    def check(self, game: Game) -> None:
-        self.solver.check(game)
-
     def start(self, play: Play, state: State) -> dict[str, Any]:
         slow = {p: {name: x.clone() for name, x in params.items()} for p, params in state.params.items()}
-        inner = self.solver.start(play, state)
-        return {"slow": slow, "steps": counter(play, state)} | ({"inner": inner} if inner else {})
-
-    def step(
-        self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
-    ) -> dict[str, Tensor]:
-        inside = replace(state, memory=state.memory.get("inner", {}))
-        losses = self.solver.step(play, inside, batches, coefficients)
-        self._synchronise(play, state)
-        return losses
+        return {"slow": slow, "steps": counter(play, state), **super().start(play, state)}
 
     @torch.no_grad()
-    def _synchronise(self, play: Play, state: State) -> None:
+    def after_step(self, play: Play, state: State) -> None:
         steps = state.memory["steps"]
         steps.add_(1)
         due = steps % self.every == 0

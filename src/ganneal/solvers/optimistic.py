@@ -19,7 +19,7 @@ class Optimistic(Solver):
     the past extragradient of Popov (1980) read at its leading points; with adam it is optimistic Adam (ibid.,
     Algorithm 1, with the lag of one step of its text). All players move at once.
 
-    Stabilises rotation: on the bilinear game the factor per step is about sqrt(1 - h^2), best .717 at h = .5, for
+    Stabilises rotation: on the bilinear game the factor per step is about sqrt(1 - h^2), best .7071 at h = .5, for
     h < 1/sqrt(3). Costs one gradient per player and step, half an extragradient, and the memory of one step.
     """
 
@@ -32,10 +32,7 @@ class Optimistic(Solver):
     def step(
         self, play: Play, state: State, batches: tuple[Batch, ...], coefficients: Coefficients
     ) -> dict[str, Tensor]:
-        moves = {
-            player: play.gradient(player, state, batch, coefficients)
-            for player, batch in zip(play.players, batches, strict=True)
-        }
+        moves = play.gradients(state, batches, coefficients)
         for player, (_, gradients) in moves.items():
             params, last = state.params[player], state.memory[player]
             before = {name: x.clone() for name, x in params.items()}

@@ -18,6 +18,8 @@ from ganneal.solvers.optimizers import Optimizer, Slots
 Batch = Mapping[str, Tensor]
 Coefficients = Mapping[str, Tensor]
 ByPlayer = dict[str, Tensors]
+Moves = dict[str, tuple[Tensor, Tensors]]
+"""Loss and gradient by player."""
 Loss = Callable[..., Tensor]
 """A loss of one member: of (params, buffers, batch, coefficients) and what else it is given."""
 
@@ -185,6 +187,17 @@ class Play:
             gradients = [g.contiguous() for g in gradients]
             self.reduce([loss, *gradients])
         return loss, gradients
+
+    def gradients(self, state: State, batches: tuple[Batch, ...], coefficients: Coefficients) -> Moves:
+        """Every player's loss and gradient at one place, with a batch for each."""
+        pairs = zip(self.players, batches, strict=True)
+        return {player: self.gradient(player, state, batch, coefficients) for player, batch in pairs}
+
+    def descend_all(self, state: State, moves: Moves, coefficients: Coefficients) -> dict[str, Tensor]:
+        """Move every player along minus its gradient; returns the losses."""
+        for player, (_, gradients) in moves.items():
+            self.descend(player, state, gradients, coefficients)
+        return {player: loss for player, (loss, _) in moves.items()}
 
     def descend(self, player: str, state: State, gradients: Tensors, coefficients: Coefficients) -> None:
         """Move `player` along minus `gradients` with its optimizer, project, and follow with its running average."""

@@ -56,6 +56,8 @@ class Unrolled(Solver):
     def check(self, game: Game) -> None:
         examples_only("unrolled", game, "it would differentiate them twice")
         need("unrolled", game, ("critic", "generator"))
+        if hasattr(game, "components"):
+            raise UsageError("unrolled: unrolls one critic, and system mix has several; use system gan, or alternating")
         if "critic" in game.averaged:
             raise UsageError("unrolled: the generator sees this critic through an average; use alternating")
 
@@ -69,9 +71,7 @@ class Unrolled(Solver):
         moved = play.gradient("generator", state, fixed, coefficients, self.objective(play), (slots,))
         others = [p for p in play.players if p != "generator"]
         moves = {p: play.gradient(p, state, given[p], coefficients) for p in others} | {"generator": moved}
-        for player, (_, gradients) in moves.items():
-            play.descend(player, state, gradients, coefficients)
-        return {player: loss for player, (loss, _) in moves.items()}
+        return play.descend_all(state, moves, coefficients)
 
     def objective(self, play: Play) -> Loss:
         """f_K of one member, as a function of (params, buffers, batch, coefficients, the critic's optimizer slots)."""

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ganneal.dynamics.games.quadrature import F64
 from ganneal.errors import UsageError, nearest
-
-F64 = torch.float64
 
 RESPONSES: dict[str, tuple[float, float, float]] = {
     "jsd": (0.5, 0.5, 0.5),

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-F64 = torch.float64
+from ganneal.dynamics.games.quadrature import F64
 
 
-def _numbers(values: Tensor) -> nn.Parameter:
+def numbers(values: Tensor) -> nn.Parameter:
+    """Parameters in float64."""
     return nn.Parameter(values.to(F64))
 
 
@@ -17,7 +18,7 @@ class LinearCritic(nn.Module):
 
     def __init__(self, dim: int = 1):
         super().__init__()
-        self.psi = _numbers(torch.zeros(dim))
+        self.psi = numbers(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B]."""
@@ -29,7 +30,7 @@ class PowerCritic(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.w = _numbers(torch.zeros(1))
+        self.w = numbers(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B]."""
@@ -41,7 +42,7 @@ class QuadraticCritic(nn.Module):
 
     def __init__(self, dim: int = 1):
         super().__init__()
-        self.W, self.w = _numbers(torch.zeros(dim, dim)), _numbers(torch.zeros(dim))
+        self.W, self.w = numbers(torch.zeros(dim, dim)), numbers(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B]."""
@@ -55,7 +56,7 @@ class Shift(nn.Module):
 
     def __init__(self, frequencies: Sequence[float], at: Sequence[float], scale: float = 0.0):
         super().__init__()
-        self.theta, self.scale = _numbers(torch.tensor(list(at))), scale
+        self.theta, self.scale = numbers(torch.tensor(list(at))), scale
         self.register_buffer("frequencies", torch.tensor(list(frequencies), dtype=F64))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -68,7 +69,7 @@ class Stretch(nn.Module):
 
     def __init__(self, a: float = 1.0):
         super().__init__()
-        self.a = _numbers(torch.tensor([a]))
+        self.a = numbers(torch.tensor([a]))
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, 1]."""
@@ -80,7 +81,7 @@ class AffineGenerator(nn.Module):
 
     def __init__(self, a: Tensor, b: Tensor):
         super().__init__()
-        self.A, self.b = _numbers(a.clone()), _numbers(b.clone())
+        self.A, self.b = numbers(a.clone()), numbers(b.clone())
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, d]."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganneal.dynamics.games.networks import _numbers
+from ganneal.dynamics.games.networks import numbers
 from ganneal.dynamics.games.quadrature import F64
 from ganneal.dynamics.games.small import SmallGame
 from ganneal.dynamics.problem import Problem
@@ -23,7 +23,7 @@ class Strategy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.logits = _numbers(torch.zeros(3))
+        self.logits = numbers(torch.zeros(3))
 
     def forward(self) -> Tensor:
         """[3]."""

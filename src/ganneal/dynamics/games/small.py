@@ -9,18 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from ganneal.dynamics.games.linear import Linear, gradient_penalties, linear
-from ganneal.dynamics.games.quadrature import F64, batches
+from ganneal.dynamics.games.quadrature import F64, batches, unit_nodes
 from ganneal.dynamics.problem import Problem
 from ganneal.errors import UsageError
 from ganneal.game import Game
 from ganneal.objectives import OBJECTIVES, Objective
-from ganneal.penalties import PENALTIES, Clip, Spectral, Weighted
+from ganneal.penalties import PENALTIES, Clip, FieldPenalty, InputGradientPenalty, Weighted
 from ganneal.schedules import Each, schedule
 from ganneal.systems import GAN
-
-MIXING = ("data", "model", "interpolate", "midpoint", "anchor")
-FIELD = ("nk", "jare", "consensus")
-"""Penalties on the field of the game rather than on the critic's slope."""
+from ganneal.systems.field_penalised import field_penalised
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +86,12 @@ class Blueprint:
         dim = self.data.mean.numel()
         critic = self.critic()
         for penalty in built:
-            if isinstance(penalty, Spectral):
-                raise UsageError(f"{self.name}: spectral needs weight matrices, which this critic has none of; use r1")
-        own = tuple(p for p in built if p.name not in FIELD)
+            if not isinstance(penalty, (InputGradientPenalty, FieldPenalty, Clip)):
+                raise UsageError(
+                    f"{self.name}: {penalty.name} has no place in a game that is solved exactly; use r1 or nk here, or "
+                    f"train with {penalty.name}"
+                )
+        own = tuple(p for p in built if not isinstance(p, FieldPenalty))
         gan = GAN(
             architectures={"critic": critic, "generator": self.generator()},
             objective=chosen,
@@ -100,9 +100,7 @@ class Blueprint:
             latent=self.rules["z"].shape[1],
             noisy=std > 0,
         )
-        game: Game = gan
-        if across := tuple(p for p in built if p.name in FIELD):
-            game = with_field_penalties(gan, across)
+        game: Game = field_penalised(gan, tuple(p for p in built if isinstance(p, FieldPenalty)))
         zero = torch.zeros((), dtype=F64)
         weights = {p.name: _at(p.weight, progress) for p in built if isinstance(p, Weighted)}
         numbers = {"lambda_likelihood": zero, "lambda_entropy": zero, "noise": zero + std}
@@ -154,13 +152,11 @@ class Blueprint:
         if any(isinstance(p, Clip) for p in penalties):
             named = {k: p for k, p in named.items() if not isinstance(p, Clip)}  # it is idle near 0
         blocks = self.linear(objective, penalties, noise)
-        if any(k not in blocks.penalised and k not in FIELD for k in named):
+        if any(k not in blocks.penalised and not isinstance(p, FieldPenalty) for k, p in named.items()):
             return None
         return blocks.jacobian({k: weights[p.name] for k, p in named.items()})
 
     def _all_rules(self) -> dict[str, Tensor]:
-        from ganneal.dynamics.games.quadrature import unit_nodes
-
         noise = self.rules["noise"]
         return {
             "real": self.rules["real"],
@@ -185,13 +181,6 @@ def mixed(measure: str, law: Law, anchor: float | tuple[float, ...] = 0.0) -> La
     at = torch.as_tensor(anchor, dtype=F64).expand(len(m))
     cross = torch.outer(at, m)
     return Law((at + m) / 2, torch.outer(at, at) / 3 + s / 3 + (cross + cross.T) / 6)
-
-
-def with_field_penalties(game: GAN, penalties: Sequence[Any]) -> Game:
-    """The game with penalties on its own field, wrapped as in training."""
-    from ganneal.systems.field_penalised import field_penalised
-
-    return field_penalised(game, tuple(penalties))
 
 
 def _at(weight: Any, progress: float) -> float:

@@ -4,127 +4,44 @@ curves over gradient evaluations, samples, and what was left out. Pictures are d
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from ganneal.comparing.judging import MEASURES, Measure
+from ganneal.comparing.measures import COUNTED, MEASURES
 from ganneal.errors import UsageError
 from ganneal.report.curves import Scale, curves
+from ganneal.report.grid_table import COLOURS, Row, columns, row_of, text_of
 from ganneal.report.page import environment, script, write_page
 from ganneal.report.pictures import Picture, picture
 from ganneal.report.plots import frame, image_grid, png, scatter
-from ganneal.report.verdict import DASH, duration, number, p_value
+from ganneal.report.verdict import duration, number
 
 if TYPE_CHECKING:
     from ganneal.comparing.ranking import Standing
     from ganneal.comparing.results import Results
 
-COLOURS = 8
-"""Methods with a colour and a curve."""
 PICTURES = 24
 """Methods whose samples are shown."""
 WIDTH = 320
 """Of a strip of the ranking, in its own units."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number of a table: its text, the spread over seeds as text, and whether it is as good as perfect."""
-
-    text: str
-    spread: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method in the tables."""
-
-    label: str
-    place: int | None
-    colour: int | None
-    cells: tuple[Score, ...]
-    places: str
-    against: str
-    tied: bool
-    failed: int
-    strip: Mapping[str, Any] | None = None
-
-
-def columns(found: "Results") -> list[Measure]:
-    """The measures that are shown: the one that ranks first, and only what some method has."""
-    present = {m.key: m for m in found.measures()}
-    first = [found.measure.key] if found.records else []
-    return [present[key] for key in dict.fromkeys([*first, *present]) if key in present]
-
-
-def row_of(found: "Results", standing: "Standing | None", measures: Sequence[Measure]) -> Row:
-    """A method as text; None for a perfect sampler."""
-    if standing is None:
-        perfect = found.records[0]["perfect"] if found.records else {}
-        cells = tuple(Score(DASH if perfect.get(m.key) is None else _perfect(perfect[m.key], m)) for m in measures)
-        return Row("a perfect sampler", None, None, cells, "", "", False, 0)
-    record = found.record(standing.key)
-    values = {m.key: found.values(m.key)[standing.key] for m in measures}
-    low, high = standing.places
-    return Row(
-        label=record["label"], place=standing.place,
-        colour=standing.place - 1 if standing.place <= COLOURS else None,
-        cells=tuple(_score(values[m.key], m) for m in measures),
-        places=f"{low}" if low == high else f"{low} to {high}", against=_against(standing),
-        tied=standing.tied and standing.place > 1, failed=sum(bool(row["failed"]) for row in record["rows"]),
-    )  # fmt: skip
-
-
-def _against(standing: "Standing") -> str:
-    if standing.place == 1:
-        return "the best"
-    if standing.adjusted is None:
-        return "one seed: cannot tell"
-    word = "within noise" if standing.tied else "worse"
-    return f"{word} (p = {p_value(standing.adjusted)})"
-
-
-def _perfect(value: float, measure: Measure) -> str:
-    return "0.5 on average" if measure.key == "p" else text_of(value, measure)
-
-
-def _score(values: Sequence[float | None], measure: Measure) -> Score:
-    known = [v for v in values if v is not None]
-    if not known:
-        return Score(DASH)
-    spread = statistics.stdev(known) if len(known) > 1 else 0.0
-    told = "" if not spread or measure.key == "evaluations" else f"± {text_of(spread, measure, spread=True)}"
-    if measure.key == "p":
-        low = sum(v <= 0.05 for v in known)
-        return Score(p_value(statistics.median(known)), f"{low} of {len(known)} below 0.05")
-    return Score(text_of(statistics.fmean(known), measure), told)
-
-
-def text_of(value: float, measure: Measure, spread: bool = False) -> str:
-    """A value of a measure for people."""
-    if measure.digits == "%":
-        return f"{100 * value:.1f} %"
-    if measure.digits == "d":
-        return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.2g}" if spread else (
-            f"{value:.3g}"
-        )  # fmt: skip
-    return f"{value:.2g}" if spread else f"{value:.3g}"
+ROOM = 0.3
+"""Of the strip that the methods must take for a perfect score to be on it."""
 
 
 def render_grid(found: "Results") -> Path:
     """Write `report.html` into the comparison's folder and return its path. Raises `UsageError` without any cell."""
     if not found.records:
         raise UsageError(f"{found.folder}: no cell has been finished, so there is nothing to report")
-    return write_page(found.folder / "report.html", environment().get_template("compare.html").render(_content(found)))
+    return write_page(found.folder / "report.html", environment().get_template("grid.html").render(_content(found)))
 
 
 def _content(found: "Results") -> dict[str, Any]:
     measures, order = columns(found), found.standings()
-    rows = [_with_strip(found, s, row_of(found, s, measures), order) for s in order]
+    rows = [_with_strip(found, s, row_of(found, s, measures)) for s in order]
     perfect = row_of(found, None, measures)
     charts = [c for c in (_curve(found, order, "evaluations"), _curve(found, order, "seconds")) if c]
     return {
@@ -136,9 +53,10 @@ def _content(found: "Results") -> dict[str, Any]:
         "measures": measures,
         "rows": rows,
         "perfect": perfect,
-        "scale": _axis(found, order),
+        "scale": _scale(found),
         "charts": charts,
         "pictures": _pictures(found, order),
+        "counted": f"Gradient evaluations are counted {COUNTED[0].lower()}{COUNTED[1:]}",
         "draws": found.records[0]["draws"],
         "refused": found.refused,
         "failed": found.failed,
@@ -165,34 +83,47 @@ def _facts(found: "Results") -> list[tuple[str, str]]:
     return [*facts, *([("left out", f"{len(found.refused):,}")] if found.refused else [])]
 
 
-def _range(found: "Results") -> Scale:
-    """The scale of the measure that ranks, over all seeds and the perfect score."""
-    values = [v for seeds in found.values(found.measure.key).values() for v in seeds if v is not None]
+def _axis(found: "Results") -> tuple[Scale, bool]:
+    """The scale of the measure that ranks, and whether a perfect sampler's score is on it: left out where all methods
+    would stand close together far from it."""
+    values = [v for seeds in found.values(found.measure.key).values() for v in seeds if v is not None] or [0.0]
+    floor = _floor(found)
+    own = Scale.of(values)
+    if floor is None:
+        return own, False
+    whole = Scale.of([*values, floor])
+    room = whole.at(max(values)) - whole.at(min(values))
+    return (own, False) if max(values) > min(values) and room < ROOM else (whole, True)
+
+
+def _floor(found: "Results") -> float | None:
+    """What a perfect sampler scores."""
     floor = found.records[0]["perfect"].get(found.measure.key)
-    return Scale.of([*values, *([] if floor is None else [floor])])
+    return None if floor is None else float(floor)
 
 
-def _axis(found: "Results", order: Sequence["Standing"]) -> dict[str, Any]:
+def _scale(found: "Results") -> dict[str, Any]:
     """Ticks of the ranking's strips, and where a perfect sampler stands."""
-    scale, floor = _range(found), found.records[0]["perfect"].get(found.measure.key)
-    ticks = [(scale.at(t) * WIDTH, text_of(t, found.measure)) for t in scale.ticks()]
+    (scale, shown), floor = _axis(found), _floor(found)
     return {
-        "ticks": ticks, "floor": None if floor is None else scale.at(floor) * WIDTH, "width": WIDTH, "log": scale.log,
-    }  # fmt: skip
+        "ticks": [(scale.at(t) * WIDTH, text_of(t, found.measure)) for t in scale.ticks()],
+        "floor": scale.at(floor) * WIDTH if shown and floor is not None else None,
+        "perfect": "" if floor is None else text_of(floor, found.measure),
+        "width": WIDTH,
+        "log": scale.log,
+    }
 
 
-def _with_strip(found: "Results", standing: "Standing", row: Row, order: Sequence["Standing"]) -> Row:
+def _with_strip(found: "Results", standing: "Standing", row: Row) -> Row:
     """The row with its strip: a dot for each seed, the mean, and its interval."""
-    scale = _range(found)
+    scale, _ = _axis(found)
     seeds = [scale.at(v) * WIDTH for v in found.values(found.measure.key)[standing.key] if v is not None]
-    interval = None
+    told, interval = text_of(standing.mean, found.measure), None
     if standing.low is not None and standing.high is not None:
         interval = (scale.at(standing.low) * WIDTH, scale.at(standing.high) * WIDTH)
-    strip = {"seeds": seeds, "mean": scale.at(standing.mean) * WIDTH, "interval": interval}
-    told = text_of(standing.mean, found.measure)
-    if standing.low is not None and standing.high is not None:
         told += f" [{text_of(standing.low, found.measure)}, {text_of(standing.high, found.measure)}]"
-    return Row(**{**row.__dict__, "strip": {**strip, "told": told}})
+    strip = {"seeds": seeds, "mean": scale.at(standing.mean) * WIDTH, "interval": interval, "told": told}
+    return replace(row, strip=strip)
 
 
 def _curve(found: "Results", order: Sequence["Standing"], over: str) -> dict[str, Any] | None:
@@ -212,7 +143,7 @@ def _curve(found: "Results", order: Sequence["Standing"], over: str) -> dict[str
         return None
     names = {"evaluations": "gradient evaluations of a run", "seconds": "seconds of the population"}
     score = MEASURES[str(found.records[0]["score"])]
-    return {"title": f"{score.name} over {names[over]}", "x": names[over], "svg": curves(lines), "lines": lines}
+    return {"title": f"{score.name[0].upper()}{score.name[1:]} over {names[over]}", "svg": curves(lines)}
 
 
 def _pictures(found: "Results", order: Sequence["Standing"]) -> list[Picture]:
@@ -267,9 +198,6 @@ def _troubles(found: "Results", order: Sequence["Standing"]) -> list[tuple[str, 
 def _cautions(found: "Results") -> list[str]:
     by: dict[str, list[str]] = {}
     for record in found.records:
-        for line in record.get("cautions", ()):
+        for line in (*record.get("cautions", ()), *record.get("notes", ())):
             by.setdefault(line, []).append(str(record["label"]))
     return [f"{', '.join(labels[:3])}{' and more' * (len(labels) > 3)}: {line}" for line, labels in by.items()]
-
-
-__all__ = ["columns", "render_grid", "row_of", "text_of"]
