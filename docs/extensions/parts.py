@@ -10,8 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganneal.augmentation import AUGMENTATIONS
 from ganneal.data import SOURCES
+from ganneal.dynamics.games import GAMES
+from ganneal.engine.systems import SYSTEMS
 from ganneal.features import FEATURES
+from ganneal.latents import LATENT_LAWS
 from ganneal.nets import NETWORKS
 from ganneal.objectives import OBJECTIVES
 from ganneal.parts import Range, Registry
@@ -19,17 +23,23 @@ from ganneal.penalties import PENALTIES
 from ganneal.schedules import SCHEDULES
 from ganneal.scores import SCORES
 from ganneal.solvers import OPTIMIZERS, SOLVERS
+from ganneal.systems.sight import SIGHTS
 from ganneal.targets import TARGETS
 from ganneal.twosample import KERNELS, TESTS
 
 KINDS: dict[str, tuple[Registry[Any], str]] = {
     "objectives": (OBJECTIVES, "what critic and generator minimise"),
-    "penalties": (PENALTIES, "penalties and constraints on the critic; several may be combined"),
+    "penalties": (PENALTIES, "on the critic, on the generator, and on the field of their game; several may be combined"),
     "schedules": (SCHEDULES, "a coefficient as a function of progress, 0 to 1"),
     "scores": (SCORES, "estimators of grad log p, which the regularisers need"),
     "solvers": (SOLVERS, "how the losses become steps"),
     "optimizers": (OPTIMIZERS, "how one step moves parameters"),
     "networks": (NETWORKS, "pairs of generator and critic"),
+    "systems": (SYSTEMS, "games with more players than one generator and one critic"),
+    "critics": (SIGHTS, "what a critic sees at once"),
+    "augmentations": (AUGMENTATIONS, "differentiable, of data and samples alike"),
+    "latent laws": (LATENT_LAWS, "where a generator's input comes from"),
+    "games": (GAMES, "solved exactly, for `ganneal dynamics`"),
     "tests": (TESTS, "two-sample tests, for `ganneal test` and `evaluate`"),
     "kernels": (KERNELS, "of the test `mmd`"),
     "features": (FEATURES, "what `ganneal evaluate` compares on"),

@@ -152,18 +152,12 @@ def _rates_told(found: "Study") -> str:
     spectrum, radius = found.spectrum, found.multipliers.radius
     lost = "overflow" if radius > 1 else "-"
     rate = 0.0 if abs(found.rate) < 1e-7 * abs(spectrum.slowest) else found.rate
+    slowest = rounded(spectrum.slowest, spectrum.scale).real
+    factor = f"{found.step_rate:.8g}" if math.isfinite(found.step_rate) else lost
     rates = [
         ("", "predicted", "measured"),
-        (
-            "slowest rate of the field",
-            f"{rounded(spectrum.slowest, spectrum.scale).real:.6g}",
-            "-" if math.isnan(rate) else f"{rate:.6g}",
-        ),
-        (
-            f"factor per step at rate {found.lr:.4g}",
-            f"{radius:.8g}",
-            f"{found.step_rate:.8g}" if math.isfinite(found.step_rate) else lost,
-        ),
+        ("slowest rate of the field", f"{slowest:.6g}", "-" if math.isnan(rate) else f"{rate:.6g}"),
+        (f"factor per step at rate {found.lr:.4g}", f"{radius:.8g}", factor),
     ]
     return f"{aligned(rates)}\n\n" + "\n".join(found.words)
 

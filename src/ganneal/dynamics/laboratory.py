@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganneal.dynamics.games import GAMES, SmallGame
 from ganneal.dynamics.multipliers import SLACK, SolverSpectrum, longest, solver_spectrum, stable_rate
-from ganneal.dynamics.spectrum import Spectrum, eigenvalues, field_spectrum, jacobian, range_of
+from ganneal.dynamics.spectrum import Spectrum, eigenvalues, field_spectrum, jacobian
 from ganneal.dynamics.trajectory import amplitude, decay, integrate, play_out
 from ganneal.errors import RunError, UsageError
 from ganneal.penalties import PENALTIES, Weighted
@@ -177,20 +177,22 @@ def measured_factor(
     made: SmallGame, solver: Solver, lr: float, multipliers: SolverSpectrum, optimizer: SGD
 ) -> float:  # fmt: skip
     """The factor per step by which a solver's deviation from the equilibrium shrinks or grows, from its own steps: the
-    slope of the logarithm of its length, off the neutral directions."""
+    slope of the logarithm of its length in the coordinates of the field's modes, in which turning leaves lengths alone
+    and neutral directions have none."""
     if not len(multipliers.multipliers):
         return math.nan
     centre = made.problem.flat()
     wanted = PERIODS / max(abs(math.log(max(multipliers.radius, 1e-3))), PERIODS / STEPS)
     points = play_out(made.problem, solver, centre + NEAR * _general(len(centre)), lr, int(wanted) + 20, optimizer)
-    basis = range_of(jacobian(made.problem)[0].T, 1e-9, multipliers.neutral)  # perpendicular to neutral directions
-    length = ((points - centre) @ basis).norm(dim=1)
+    values, vectors = torch.linalg.eig(jacobian(made.problem)[0].T)
+    kept = values.abs().argsort(descending=True)[: len(values) - multipliers.neutral]
+    length = ((points - centre).to(vectors.dtype) @ vectors[:, kept]).norm(dim=1)
     small = length < 100 * NEAR  # beyond, the motion is not linear
     steps = torch.arange(len(points), dtype=torch.float64)
-    kept = small.long().cumprod(0).bool()
-    if int(kept.sum()) < 4:
+    near = small.long().cumprod(0).bool()
+    if int(near.sum()) < 4:
         return math.nan
-    return math.exp(decay(steps[kept], length[kept], DRIFTED if multipliers.neutral else FLOOR))
+    return math.exp(decay(steps[near], length[near], DRIFTED if multipliers.neutral else FLOOR))
 
 
 def critical_weight(

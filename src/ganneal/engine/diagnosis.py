@@ -308,8 +308,8 @@ def _sound(record: Record, cycles: Mapping[str, Cycle]) -> str:
         said.append("an oscillation that dies out" if cycles else "no cycle beyond noise")
     if record.test is not None:
         said.append(f"test against held-out data p = {record.test['pvalue']:.2g}")
-    if record.examination is not None and record.examination.spectrum is not None:
-        said.append(f"slowest eigenvalue {record.examination.spectrum.slowest:.3g}")
+    if record.examination is not None and (found := record.examination.spectrum) is not None:
+        said.append(f"slowest eigenvalue {found.slowest:.3g}" if found.rightmost else "slowest eigenvalue unknown")
     return _who(record) + ", ".join(said)
 
 

@@ -32,8 +32,10 @@ from ganneal.temperature import inverse_temperature
 
 PROBE = 128
 """Examples on which the guard looks at spread and logits."""
-BLOCK = 4
-"""Members of a population that are stepped together on a CPU (measured: benchmarks/steps.py)."""
+BLOCK = 16
+BLOCK_WORK = 4e8
+"""Members of a population that are stepped together on a CPU: at most so many, and so many multiply-adds together (but
+always 4), so that activations stay in the cache and small networks share their overhead (benchmarks/steps.py)."""
 REPLAY = 5
 """Steps between moves of the particles that stand for data."""
 PARTS = ("params", "buffers", "slots", "averages", "memory")
@@ -43,9 +45,9 @@ REFERENCE = 256
 """Latent draws whose statistics batch normalisation uses when samples are drawn."""
 
 
-def blocks(members: int) -> list[slice]:
-    """Members in blocks of at most BLOCK, as equal as can be, so that at most two sizes are compiled."""
-    count = math.ceil(members / BLOCK)
+def blocks(members: int, each: float) -> list[slice]:
+    """Members of so many multiply-adds each in blocks, as equal as can be, so that at most two sizes are compiled."""
+    count = math.ceil(members / min(BLOCK, max(4, int(BLOCK_WORK / each))))
     edges = [round(k * members / count) for k in range(count + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
@@ -100,7 +102,8 @@ class Trainer:
             self.processes.share(config.batch),
             None if self.replay is None else self.replay.sample,
         )
-        self.blocks = blocks(config.population if self.device.type == "cpu" else 1)
+        each = work(config, game) / config.population
+        self.blocks = blocks(config.population if self.device.type == "cpu" else 1, each)
         self.guard = Guard(config.population)
         self.good = self.state.clone()
         self.step = 0
