@@ -29,7 +29,7 @@ from ganneal.twosample import KERNELS, TESTS
 
 KINDS: dict[str, tuple[Registry[Any], str]] = {
     "objectives": (OBJECTIVES, "what critic and generator minimise"),
-    "penalties": (PENALTIES, "on the critic, on the generator, and on the field of their game; several may be combined"),
+    "penalties": (PENALTIES, "on the critic, the generator, and the field of their game; several may be combined"),
     "schedules": (SCHEDULES, "a coefficient as a function of progress, 0 to 1"),
     "scores": (SCORES, "estimators of grad log p, which the regularisers need"),
     "solvers": (SOLVERS, "how the losses become steps"),
