@@ -1,9 +1,11 @@
 # ganneal: `make` lists what there is.
 # PYTHON  the interpreter that makes the environment (3.11 or newer)
 # VENV    where the environment lies
+# WORKERS processes in which the tests run, about 1.5 GB each
 
 PYTHON ?= python3
 VENV   ?= .venv
+WORKERS ?= 2
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
@@ -11,7 +13,7 @@ SETS := pyproject.toml constraints.txt
 
 # Packages whose shapes are checked while the tests run (jaxtyping's import hook with beartype).
 CHECKED := ganneal.annealing,ganneal.nets,ganneal.objectives,ganneal.scores
-PYTEST  := $(BIN)/python -m pytest --jaxtyping-packages=$(CHECKED),beartype.beartype
+PYTEST  := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --jaxtyping-packages=$(CHECKED),beartype.beartype
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -84,6 +86,10 @@ bench: $(VENV)/.has-dev  ## the benchmarks that need nothing but this clone (not
 	$(BIN)/python benchmarks/diffusion_speed.py
 	$(BIN)/python benchmarks/kidney.py
 	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/stabilisers.py
+	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/spectra.py
+	$(BIN)/python benchmarks/compare_speed.py
 
 clean:  ## remove what was built; keeps the environment and runs/
 	@rm -rf build dist docs/_build docs/reference/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
