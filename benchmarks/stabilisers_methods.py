@@ -118,6 +118,20 @@ small batches in place of few large ones; latent coordinates with the gaps of th
 distances kept while the noise is wide."""
 GOAL = {
     "annealed": Method({**ANNEALED, "penalty": DAMPED, "latent_law": "uniform"}, "plain-relativistic", 26_000),
+    "annealed-isometric": Method(
+        {
+            **ANNEALED,
+            "noise": "geometric(2->0.03, hold=0.25)",
+            "penalty": (
+                "r1r2(gamma=geometric(0.1->0.001, hold=0.25), every=4)",
+                "isometry(weight=geometric(3->0.05, hold=0.25), scale=2)",
+            ),
+            "latent": 4,
+            "latent_law": "bourgan(modes=2048, scale=0.02)",
+        },
+        "plain-relativistic",
+        24_000,
+    ),
     "annealed-bourgan": Method(
         {
             **ANNEALED,

@@ -38,7 +38,7 @@ def test_the_page_opens_without_network_on_desktop_and_phone(kind: str, browser:
 
 
 def test_every_row_says_what_it_is_worth(tmp_path: Path) -> None:
-    found = grid_results(tmp_path / "it", 4)
+    found = grid_results(tmp_path / "it", 4, seeds=16)
     measures = columns(found)
     assert measures[0].key == "divergence"
     best, *_, last = [row_of(found, s, measures) for s in found.standings()]

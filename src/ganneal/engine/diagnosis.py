@@ -102,6 +102,8 @@ def diagnose(found: Sequence[Record]) -> Diagnosis:
     for record in found:
         own = [finding for detect in DETECTORS for finding in detect(record)]
         runs_away = any(f.problem in ("diverging", "non-finite values") for f in own)
+        if runs_away:  # lost modes are then what follows
+            own = [f for f in own if f.problem != "modes missing"]
         cycles = {} if runs_away else _cycles(record)
         own += _periodic(record, cycles)
         if any(f.problem == "limit cycle" for f in own):  # then the force passes through 0 twice in every turn
