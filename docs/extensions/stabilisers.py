@@ -58,7 +58,6 @@ KINDS = (
             "r2": _penalised("r2(gamma=1)"),
             "r1r2": _penalised("r1r2(gamma=0.5)"),
             "sgp": {"name": "lq_uniform", "objective": "wasserstein", "penalties": ["sgp(rho=1)"]},
-            "gp": {"name": "dirac", "objective": "wasserstein", "penalties": ["gp(weight=0.3)"], "lr": 0.05},
             "roth": _penalised("roth(gamma=2)", "jsd"),
             "nk": {"name": "lq_uniform", "objective": "wasserstein", "penalties": ["nk(eta=0.5)"]},
             "jare": {"name": "affine", "objective": "jsd", "penalties": ["jare(gamma=10)"]},
