@@ -20,7 +20,8 @@ from torch._dynamo.utils import counters
 from ganneal.data import open_source
 from ganneal.engine import checkpoint
 from ganneal.engine.config import complete
-from ganneal.engine.trainer import BLOCK, Trainer
+from ganneal.engine.blocks import BLOCK
+from ganneal.engine.trainer import Trainer
 
 def trainer(**options):
     if "sampler" in options:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ganneal.data import open_source
 from ganneal.engine import checkpoint
+from ganneal.engine.blocks import BLOCK
 from ganneal.engine.config import complete
-from ganneal.engine.trainer import BLOCK, Trainer
+from ganneal.engine.trainer import Trainer
 
 STEPS = 35
 

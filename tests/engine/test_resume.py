@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganneal.engine.blocks import BLOCK
 from ganneal.engine.config import recipes
-from ganneal.engine.trainer import BLOCK
 
 RNG = np.random.default_rng(0)
 PICTURES = {size: RNG.integers(0, 256, (24, size, size, 3), dtype=np.uint8) for size in (8, 16, 32)}

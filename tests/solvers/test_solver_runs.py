@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ganneal.data import open_source
 from ganneal.engine import checkpoint
+from ganneal.engine.blocks import BLOCK
 from ganneal.engine.config import complete
 from ganneal.engine.guard import copy_member
-from ganneal.engine.trainer import BLOCK, Trainer
+from ganneal.engine.trainer import Trainer
 from ganneal.errors import UsageError
 from ganneal.parts import parse
 from ganneal.solvers import SOLVERS
@@ -218,7 +219,12 @@ def test_solvers_that_are_not_for_densities(solver: str) -> None:
 
 @pytest.mark.parametrize("objective", ["jsd", "wasserstein"])
 def test_zero_sum_objectives_are_accepted(objective: str) -> None:
-    trainer("competitive", objective=objective).advance(2)
+    played = trainer("competitive", objective=objective)
+    before = played.state.clone()
+    played.advance(2)
+    assert played.finite()
+    for player in ("critic", "generator"):
+        assert any(not torch.equal(x, played.state.params[player][n]) for n, x in before.params[player].items())
 
 
 @pytest.mark.slow

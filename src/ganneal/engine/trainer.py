@@ -1,6 +1,5 @@
 """A training in memory: state, batches, schedules and guard, advanced step by step. No files, no clock, no screen."""
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ganneal.data.target import TargetSource
 from ganneal.engine import devices
 from ganneal.engine.assembly import Assembly, assemble, initialise, place, work
 from ganneal.engine.batches import Batches, mix
+from ganneal.engine.blocks import blocks
 from ganneal.engine.building import network_of
 from ganneal.engine.config import Config
 from ganneal.engine.guard import Guard, all_finite, copy_member
@@ -32,10 +32,6 @@ from ganneal.temperature import inverse_temperature
 
 PROBE = 128
 """Examples on which the guard looks at spread and logits."""
-BLOCK = 16
-BLOCK_WORK = 4e8
-"""Members of a population that are stepped together on a CPU: at most so many, and so many multiply-adds together (but
-always 4), so that activations stay in the cache and small networks share their overhead (benchmarks/steps.py)."""
 REPLAY = 5
 """Steps between moves of the particles that stand for data."""
 PARTS = ("params", "buffers", "slots", "averages", "memory")
@@ -43,13 +39,6 @@ PARTS = ("params", "buffers", "slots", "averages", "memory")
 LAMBDAS = ("lambda_likelihood", "lambda_entropy")
 REFERENCE = 256
 """Latent draws whose statistics batch normalisation uses when samples are drawn."""
-
-
-def blocks(members: int, each: float) -> list[slice]:
-    """Members of so many multiply-adds each in blocks, as equal as can be, so that at most two sizes are compiled."""
-    count = math.ceil(members / min(BLOCK, max(4, int(BLOCK_WORK / each))))
-    edges = [round(k * members / count) for k in range(count + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True)

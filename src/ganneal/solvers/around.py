@@ -1,5 +1,6 @@
 """Solvers that let another one make the steps, and do something with where it has been."""
 
+from abc import abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +38,6 @@ class Around(Solver):
         self.after_step(play, state)
         return losses
 
+    @abstractmethod
     def after_step(self, play: Play, state: State) -> None:
         """What follows a step of the other solver, in place."""
-        raise NotImplementedError

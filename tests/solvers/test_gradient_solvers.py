@@ -9,59 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from cases import F64
+from linear_games import F64, Saddle
 from torch import Tensor, nn
 
-from ganneal.game import Draw, Nets, Tensors
+from ganneal.game import Tensors
 from ganneal.solvers import OPTIMIZERS, SGD, SOLVERS, Adam, Alternating, Optimizer, Play, RMSprop, Simultaneous, State
 
-
-class Vector(nn.Module):
-    """A network that is its parameter."""
-
-    def __init__(self, d: int = 1):
-        super().__init__()
-        self.value = nn.Parameter(torch.zeros(d, dtype=F64))
-
-    def forward(self) -> Tensor:
-        return self.value
-
-
-@dataclass
-class Quadratics:
-    """critic x minimises p |x|^2/2 - x'By, generator y minimises x'By + r |y|^2/2: the field is x' = -p x + B y, y'
-    = -B'x - r y."""
-
-    b: Tensor
-    p: float = 0.0
-    r: float = 0.0
-    players = ("critic", "generator")
-    averaged: frozenset[str] = frozenset()
-
-    @property
-    def nets(self) -> Mapping[str, nn.Module]:
-        return {"critic": Vector(self.b.shape[0]), "generator": Vector(self.b.shape[1])}
-
-    @property
-    def draws(self) -> dict[str, dict[str, Draw]]:
-        return {p: {} for p in self.players}
-
-    def loss(self, player: str, nets: Nets, batch: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]) -> Tensor:
-        x, y = nets["critic"](), nets["generator"]()
-        coupling = x @ self.b @ y
-        return self.p / 2 * x @ x - coupling if player == "critic" else coupling + self.r / 2 * y @ y
-
-    def project(self, player: str, params: Tensors, buffers: Tensors) -> None: ...
-
-
 GAMES = {
-    "bilinear": Quadratics(torch.ones(1, 1, dtype=F64)),
-    "Dirac with R1 0.4": Quadratics(torch.ones(1, 1, dtype=F64), p=0.4),
-    "two modes, curved": Quadratics(torch.tensor([[1.0, 0.3], [-0.2, 0.7]], dtype=F64), p=0.1, r=0.05),
+    "bilinear": Saddle(torch.ones(1, 1, dtype=F64)),
+    "Dirac with R1 0.4": Saddle(torch.ones(1, 1, dtype=F64), p=0.4),
+    "two modes, curved": Saddle(torch.tensor([[1.0, 0.3], [-0.2, 0.7]], dtype=F64), p=0.1, r=0.05),
 }
 
 
-def play_of(game: Quadratics, start: Tensor, optimizer: Optimizer | None = None) -> tuple[Play, State]:
+def play_of(game: Saddle, start: Tensor, optimizer: Optimizer | None = None) -> tuple[Play, State]:
     n = game.b.shape[0]
     play = Play(game, {p: optimizer or SGD() for p in game.players})
     params = {"critic": {"value": start[:n].clone()}, "generator": {"value": start[n:].clone()}}
@@ -79,14 +40,14 @@ def rates(h: float, h_generator: float | None = None) -> Tensors:
     }
 
 
-def run(solver: Any, game: Quadratics, start: Tensor, steps: int, lr: Tensors) -> Tensor:
+def run(solver: Any, game: Saddle, start: Tensor, steps: int, lr: Tensors) -> Tensor:
     play, state = play_of(game, start)
     for _ in range(steps):
         solver.step(play, state, ({},) * len(solver.plan(play.players)), lr)
     return joint(state)
 
 
-def blocks(game: Quadratics, h: float, k: float) -> tuple[Tensor, Tensor]:
+def blocks(game: Saddle, h: float, k: float) -> tuple[Tensor, Tensor]:
     """The linear maps of one move of the critic (rate h) and of the generator (rate k)."""
     n, m = game.b.shape
     critic, generator = torch.eye(n + m, dtype=F64), torch.eye(n + m, dtype=F64)
@@ -121,7 +82,7 @@ def test_simultaneous_is_its_matrix(name: str) -> None:
     torch.testing.assert_close(found, torch.linalg.matrix_power(step, 25) @ start, rtol=1e-12, atol=1e-12)
 
 
-def matrix_of(solver: Any, game: Quadratics, h: float) -> Tensor:
+def matrix_of(solver: Any, game: Saddle, h: float) -> Tensor:
     """One step of a linear map, column by column."""
     return torch.stack([run(solver, game, e, 1, rates(h)) for e in torch.eye(sum(game.b.shape), dtype=F64)], 1)
 
